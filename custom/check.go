@@ -1,0 +1,45 @@
+package custom
+
+import (
+	"context"
+
+	"github.com/conjuring/conjured/notice"
+)
+
+// Report is what `conjured check DIR --json` prints.
+type Report struct {
+	Notices      notice.List         `json:"notices"`
+	Roster       []RosterRow         `json:"roster"`
+	Environments []ReportEnvironment `json:"environments"`
+}
+
+// ReportEnvironment is one environment*.yml of a [Report].
+type ReportEnvironment struct {
+	Name string `json:"name"`
+	File string `json:"file"`
+}
+
+// OK tells whether the folder can become a class: no notice is an error.
+func (r Report) OK() bool { return !r.Notices.HasErrors() }
+
+// Check reads dir and tells what is in it. It runs nothing, writes nothing, and
+// opens nothing outside dir.
+func Check(ctx context.Context, dir string, policy Policy) Report {
+	f, l := Read(ctx, dir, Options{Policy: policy})
+	return report(f, l)
+}
+
+func report(f *Folder, l notice.List) Report {
+	r := Report{Notices: l, Roster: []RosterRow{}, Environments: []ReportEnvironment{}}
+	if r.Notices == nil {
+		r.Notices = notice.List{}
+	}
+	if f == nil {
+		return r
+	}
+	r.Roster = append(r.Roster, f.roster...)
+	for _, e := range f.environments {
+		r.Environments = append(r.Environments, ReportEnvironment{Name: e.Name, File: e.File})
+	}
+	return r
+}
