@@ -1,0 +1,34 @@
+// Package environments makes the packages that a class works with: exactly locked,
+// built beside what is in use, and put into use by one rename.
+//
+// Terms. An environment is what somebody asked for: its [Spec]. A [Manifest] is the
+// exact list one gets, every file with its hash. A [Generation] is a frozen, tested
+// copy of a manifest on this box. A [Label] (current, previous, or the teacher's own)
+// points at a generation. A [Store] is the one directory that holds all of them; a
+// [Builder] fills it, and runs whatever needs the class image through a [Runner].
+// A [Kernel] is how Jupyter starts something in the generation a label points at.
+//
+// The directory is mounted as a whole, at the same path in every container:
+//
+//	gen/ENV/N/              a generation: a virtual environment built in place
+//	gen/ENV/N/ok            written last: the hash of generation.json
+//	gen/ENV/N/lease         the launcher holds a shared flock on it
+//	label/ENV/LABEL         -> ../../gen/ENV/N, replaced by rename(2)
+//	kernels/NAME/kernel.json
+//	store/uv, store/wheel   uv's cache, and the teacher's own wheels by hash
+//	store/resolved          manifests by the hash of what was asked for
+//	store/work              scratch of the build that runs now
+//
+// Invariants:
+//   - a generation is complete if and only if ok matches generation.json; nothing in
+//     it changes after that, and files are shared with others by hard links, so
+//     nobody ever writes through a path inside one
+//   - a label only ever points at a complete generation, and current, once there, is
+//     never absent
+//   - numbers order generations; dates do not, because the box may have no clock
+//   - code of a package runs only while a generation is verified: as nobody, without
+//     network, with the directory read-only. Building one unpacks and compiles files,
+//     and no more: no sdist, no start-up file (.pth) is executed
+//   - whoever fails leaves every label where it was
+//   - one Builder works on a Store at a time
+package environments

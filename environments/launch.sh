@@ -1,0 +1,70 @@
+#!/bin/sh
+# launch ENV@LABEL PROG [ARG...]
+#
+# Runs PROG of the environment generation that ENV@LABEL points at now. The label
+# is resolved once: whoever started keeps the same packages after the label moved on.
+# The shared lock on the generation's lease goes through exec to PROG and to nobody
+# else we know of; while it is held the generation is not removed.
+#
+# Exit codes of our own: 64 wrong use, 69 no such generation, 127 no such program.
+set -fu
+
+die() {
+	code=$1
+	shift
+	printf 'launch: %s\n' "$*" >&2
+	exit "$code"
+}
+
+[ "$#" -ge 2 ] || die 64 'use: launch ENV@LABEL PROG [ARG...]'
+ref=$1 prog=$2
+shift 2
+root=${CONJURED_ENV:-/opt/conjured/env}
+
+case $ref in
+*@*) env=${ref%%@*} label=${ref#*@} ;;
+*) die 64 "use: launch ENV@LABEL PROG [ARG...]; $ref has no @" ;;
+esac
+for part in "$env" "$label"; do
+	case $part in
+	'' | .* | -* | */* | *@*) die 64 "$ref is not a name of the form ENV@LABEL" ;;
+	esac
+done
+case $prog in
+'' | . | .. | */*) die 64 "the program $prog must be a name without a slash" ;;
+esac
+
+# A label may move, and an unlabelled generation may be removed, between two of our
+# lines: then look again. Somebody who keeps the lease locked for himself costs us a
+# second, not the start: such a generation cannot be removed either.
+tries=0
+while :; do
+	gen=$(readlink -f "$root/label/$env/$label" 2>/dev/null) || gen=
+	if [ -n "$gen" ] && [ -f "$gen/ok" ] && [ -r "$gen/lease" ]; then
+		exec 9<"$gen/lease"
+		flock -s -w 1 9 || :
+		[ -f "$gen/ok" ] && break
+		exec 9<&-
+	fi
+	tries=$((tries + 1))
+	[ "$tries" -lt 3 ] || die 69 "$ref: no finished packages here ($root/label/$env/$label). The class may still be preparing them: wait until it says it is ready, then try again."
+done
+[ -x "$gen/bin/$prog" ] && [ ! -d "$gen/bin/$prog" ] ||
+	die 127 "$ref has no program $prog ($gen/bin/$prog)"
+
+# The bin directories of other generations leave PATH: a kernel of today must not find
+# yesterday's scripts through the server that started it.
+base=${gen%/gen/*}
+clean=
+rest=${PATH:-/usr/local/bin:/usr/bin:/bin}:
+while [ -n "$rest" ]; do
+	dir=${rest%%:*} rest=${rest#*:}
+	case $dir in
+	'' | "$base"/gen/* | "$root"/gen/*) ;;
+	*) clean=$clean:$dir ;;
+	esac
+done
+
+unset PYTHONHOME
+export VIRTUAL_ENV="$gen" PATH="$gen/bin$clean" PYTHONNOUSERSITE=1
+exec "$gen/bin/$prog" "$@"

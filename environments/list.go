@@ -1,0 +1,93 @@
+package environments
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Listed is one environment, for people and scripts.
+type Listed struct {
+	Env         Name               `json:"env"`
+	Generations []ListedGeneration `json:"generations"` // oldest first, also incomplete ones
+}
+
+// ListedGeneration is one line of a list of generations.
+type ListedGeneration struct {
+	Number   int       `json:"number"`
+	State    State     `json:"state"`
+	Labels   []Label   `json:"labels"`
+	ID       string    `json:"id,omitempty"`
+	Python   string    `json:"python,omitempty"`
+	Packages int       `json:"packages"`
+	Built    time.Time `json:"built,omitzero"`
+}
+
+// Shown is one generation with its packages, for people and scripts.
+type Shown struct {
+	Generation
+	Labels   []Label   `json:"labels"`
+	Python   string    `json:"python"`
+	Packages []Package `json:"packages"`
+}
+
+// List gives every environment of the store; never nil.
+func (s *Store) List() ([]Listed, error) {
+	names, err := s.names()
+	if err != nil {
+		return nil, err
+	}
+	out := []Listed{}
+	for _, env := range names {
+		l, err := s.list(env)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+func (s *Store) list(env Name) (Listed, error) {
+	out := Listed{Env: env, Generations: []ListedGeneration{}}
+	numbers, err := s.numbers(env)
+	if err != nil {
+		return out, err
+	}
+	labels, err := s.Labels(env)
+	if err != nil {
+		return out, err
+	}
+	for _, n := range numbers {
+		e := ListedGeneration{Number: n, State: Building, Labels: labelsOf(labels, n)}
+		if g, err := s.Generation(env, n); err == nil {
+			e.State, e.ID, e.Python, e.Packages, e.Built = g.State, g.ID, g.Manifest.Python, len(g.Manifest.Packages), g.Built
+		}
+		out.Generations = append(out.Generations, e)
+	}
+	return out, nil
+}
+
+// Show gives what a label points at; ErrNoGeneration if that is nothing.
+func (s *Store) Show(env Name, l Label) (Shown, error) {
+	g, err := s.Label(env, l)
+	if err != nil {
+		return Shown{}, err
+	}
+	labels, err := s.Labels(env)
+	if err != nil {
+		return Shown{}, err
+	}
+	return Shown{Generation: g, Labels: labelsOf(labels, g.Number), Python: g.Manifest.Python, Packages: g.Manifest.Packages}, nil
+}
+
+// labelsOf gives the labels that point at n, in order; never nil.
+func labelsOf(labels map[Label]int, n int) []Label {
+	out := []Label{}
+	for _, l := range slices.Sorted(maps.Keys(labels)) {
+		if labels[l] == n {
+			out = append(out, l)
+		}
+	}
+	return out
+}
