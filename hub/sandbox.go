@@ -1,0 +1,156 @@
+package hub
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/conjuring/conjured/engine"
+)
+
+// EnvPath is where the environments are mounted, in every container.
+const EnvPath = "/opt/conjured/env"
+
+// serverSpec is one student's container: what the teacher's override adds, with
+// everything that keeps students apart laid over it.
+func (h *Hub) serverSpec(id string, ask startRequest, a Account, class Class, home string) engine.Spec {
+	l := h.cfg.Limits
+	s := merge(class.Server, engine.Spec{
+		Name: h.containerName(id), Image: class.Image, Network: h.cfg.Network,
+		User: fmt.Sprintf("%d:%d", a.UID, a.GID), WorkDir: "/home/" + a.Name, Hostname: hostname(a.Name),
+		Entrypoint: []string{"/opt/conjured/bin/launch", "base@current", "jupyterhub-singleuser"},
+		Cmd: []string{
+			"--ServerApp.sock=" + h.paths.sock(id), "--ServerApp.sock_mode=0666",
+			"--ServerApp.ip=", "--KernelManager.transport=ipc",
+		},
+		Env:    serverEnv(ask, a, h.paths),
+		Labels: map[string]string{engine.LabelRole: roleServer, labelUser: a.Name, labelServer: ask.Server},
+		Tmpfs: map[string]string{
+			"/tmp":     fmt.Sprintf("size=%d,mode=1777,exec,nosuid,nodev", or(l.Tmp, 256*mib)),
+			"/var/tmp": "size=67108864,mode=1777,nosuid,nodev",
+		},
+		Mounts: []engine.Mount{
+			{Source: home, Target: "/home/" + a.Name, NoCreate: true},
+			{Source: h.paths.place(id), Target: h.paths.place(id), NoCreate: true},
+			{Source: h.paths.upstream, Target: h.paths.upstream, ReadOnly: true, NoCreate: true},
+			{Source: h.paths.own(id) + "/passwd", Target: "/etc/passwd", ReadOnly: true, NoCreate: true},
+			{Source: h.paths.own(id) + "/group", Target: "/etc/group", ReadOnly: true, NoCreate: true},
+		},
+		Memory: l.Memory, MemorySwap: l.Memory, Pids: l.Pids, CPUs: l.CPUs, ShmSize: l.Shm,
+		OOMScoreAdj: 500, Restart: "no", StopTimeout: stopGrace,
+	})
+	if class.EnvDir != "" {
+		s.Mounts = append(s.Mounts, engine.Mount{Source: class.EnvDir, Target: EnvPath, ReadOnly: true, NoCreate: true})
+	}
+	if class.Shared != "" {
+		s.Mounts = append(s.Mounts, engine.Mount{Source: class.Shared, Target: "/shared", ReadOnly: true, NoCreate: true})
+	}
+	return confine(s)
+}
+
+// confine takes from a container all it does not need. Privileges an override asks
+// for were refused or allowed by policy before they came here; what is left of them
+// (CapAdd, Devices) stays.
+func confine(s engine.Spec) engine.Spec {
+	s.ReadOnly, s.Init = true, true
+	s.CapDrop = []string{"ALL"}
+	if !slices.Contains(s.SecurityOpt, "no-new-privileges") {
+		s.SecurityOpt = append(slices.Clone(s.SecurityOpt), "no-new-privileges")
+	}
+	return s
+}
+
+// merge lays ours over the fields of a teacher's override that make sense for many
+// small containers. Lists are joined, ours last; a size the teacher states wins over
+// our default; whatever says who the container is, what it runs and how it is named
+// is ours alone.
+func merge(teacher, ours engine.Spec) engine.Spec {
+	s := ours
+	s.Env = append(slices.Clone(teacher.Env), ours.Env...)
+	s.Mounts = append(withoutTargets(teacher.Mounts, ours), ours.Mounts...)
+	s.Tmpfs = maps.Clone(teacher.Tmpfs)
+	if s.Tmpfs == nil {
+		s.Tmpfs = map[string]string{}
+	}
+	maps.Copy(s.Tmpfs, ours.Tmpfs)
+	s.Labels = maps.Clone(ours.Labels)
+	s.Sysctls = teacher.Sysctls
+	s.Runtime, s.CapAdd, s.SecurityOpt, s.GroupAdd = teacher.Runtime, teacher.CapAdd, teacher.SecurityOpt, teacher.GroupAdd
+	s.ExtraHosts, s.DNS, s.DNSSearch = teacher.ExtraHosts, teacher.DNS, teacher.DNSSearch
+	s.Ulimits, s.Devices, s.DeviceRequests = teacher.Ulimits, teacher.Devices, teacher.DeviceRequests
+	s.IPCMode, s.Privileged = teacher.IPCMode, teacher.Privileged
+	if teacher.Memory > 0 {
+		s.Memory, s.MemorySwap = teacher.Memory, max(teacher.MemorySwap, teacher.Memory)
+	}
+	s.ShmSize, s.Pids = or(teacher.ShmSize, ours.ShmSize), or(teacher.Pids, ours.Pids)
+	if teacher.CPUs > 0 {
+		s.CPUs = teacher.CPUs
+	}
+	return s
+}
+
+// withoutTargets drops the mounts that would hide one of ours.
+func withoutTargets(ms []engine.Mount, ours engine.Spec) []engine.Mount {
+	taken := []string{EnvPath, "/shared", "/home", "/etc/passwd", "/etc/group"}
+	for _, m := range ours.Mounts {
+		taken = append(taken, m.Target)
+	}
+	var l []engine.Mount
+	for _, m := range ms {
+		if !slices.Contains(taken, strings.TrimSuffix(m.Target, "/")) {
+			l = append(l, m)
+		}
+	}
+	return l
+}
+
+// serverEnv is the server's environment, sorted. What the hub asked for comes first
+// and cannot change ours.
+func serverEnv(ask startRequest, a Account, p paths) []string {
+	e := maps.Clone(ask.Env)
+	if e == nil {
+		e = map[string]string{}
+	}
+	api := p.url(p.upstreamSock()) + "/hub/api"
+	maps.Copy(e, map[string]string{
+		"HOME": "/home/" + a.Name, "USER": a.Name, "LOGNAME": a.Name, "SHELL": "/bin/bash",
+		"JUPYTER_PATH":                  EnvPath,
+		"JUPYTER_RUNTIME_DIR":           "/tmp/.jupyter-runtime",
+		"JUPYTER_ALLOW_INSECURE_WRITES": "true",
+		"XDG_RUNTIME_DIR":               "/tmp",
+		"JUPYTERHUB_API_URL":            api,
+		"JUPYTERHUB_ACTIVITY_URL":       api + "/users/" + a.Name + "/activity",
+	})
+	if e["LANG"] == "" {
+		e["LANG"] = "C.UTF-8"
+	}
+	var l []string
+	for _, k := range slices.Sorted(maps.Keys(e)) {
+		l = append(l, k+"="+e[k])
+	}
+	return l
+}
+
+// hostname is what a terminal's prompt shows: the student's name as a DNS label.
+func hostname(user string) string {
+	b := []byte(strings.ToLower(user))
+	for i, c := range b {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			b[i] = '-'
+		}
+	}
+	s := strings.Trim(string(b[:min(len(b), 40)]), "-")
+	if s == "" {
+		return "class"
+	}
+	return s
+}
+
+func or[T comparable](a, b T) T {
+	var zero T
+	if a != zero {
+		return a
+	}
+	return b
+}
