@@ -3,11 +3,17 @@ package custom
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"hash"
+	"maps"
+	"slices"
+	"strconv"
 )
 
 // Fingerprints is one hex sha256 for each part of a folder. Equal fingerprints
-// mean that the part needs no work.
+// mean that the part needs no work. They are made of what a part means and not of
+// how it was written down: a comment in apt.txt moves nothing.
 type Fingerprints struct {
 	Roster      string `json:"roster"`      // users.csv
 	Content     string `json:"content"`     // home_default/ and shared/
@@ -19,7 +25,80 @@ type Fingerprints struct {
 
 // Setup is the id of the whole: hex sha256 over all parts.
 func (p Fingerprints) Setup() string {
-	h := sha256.New()
-	fmt.Fprintf(h, "conjured setup 1\n%s\n%s\n%s\n%s\n%s\n%s\n", p.Roster, p.Content, p.Image, p.Environment, p.Kernels, p.Code)
-	return hex.EncodeToString(h.Sum(nil))
+	h := newFingerprint("setup")
+	h.add(p.Roster, p.Content, p.Image, p.Environment, p.Kernels, p.Code)
+	return h.sum()
+}
+
+// fingerprint hashes a list of texts so that no two lists look alike: each text is
+// preceded by its length, and the list by what it is.
+type fingerprint struct{ hash.Hash }
+
+func newFingerprint(part string) fingerprint {
+	h := fingerprint{sha256.New()}
+	h.add("conjured", "1", part)
+	return h
+}
+
+func (h fingerprint) add(texts ...string) {
+	for _, s := range texts {
+		fmt.Fprintf(h, "%d:%s,", len(s), s)
+	}
+}
+
+func (h fingerprint) sum() string { return hex.EncodeToString(h.Sum(nil)) }
+
+func (h fingerprint) entries(l []Entry) {
+	h.add(strconv.Itoa(len(l)))
+	for _, e := range l {
+		h.add(e.Path, strconv.FormatUint(uint64(e.Mode), 8), strconv.FormatInt(e.Size, 10), e.SHA256, e.Link)
+	}
+}
+
+func (r *reader) fingerprint() Fingerprints {
+	f := r.f
+	roster := newFingerprint("roster")
+	roster.add(string(f.users))
+
+	content := newFingerprint("content")
+	content.entries(f.homeDefault)
+	content.entries(f.shared)
+
+	image := newFingerprint("image")
+	image.add(string(f.dockerfile), strconv.Itoa(len(f.apt)))
+	for _, p := range f.apt {
+		image.add(p.Spec())
+	}
+	for _, k := range slices.Sorted(maps.Keys(f.conjuring.BuildArgs)) {
+		image.add(k, f.conjuring.BuildArgs[k])
+	}
+
+	environment := newFingerprint("environment")
+	for _, file := range f.requirements.Files {
+		lines := logicalLines(string(file.Data))
+		environment.add(file.Path, strconv.Itoa(len(lines)))
+		for _, l := range lines {
+			environment.add(l.text)
+		}
+	}
+	environment.entries(f.requirements.Wheels)
+
+	kernels := newFingerprint("kernels")
+	for _, e := range f.environments {
+		kernels.add(e.Name, string(e.Text))
+	}
+
+	code := newFingerprint("code")
+	code.add(f.name, strconv.Itoa(len(f.srv)))
+	for _, s := range f.srv {
+		code.add(s.Name, string(s.Data))
+	}
+	class := f.conjuring
+	class.BuildArgs = nil                                                // the image's
+	services, _ := json.Marshal(append([]Service{class}, f.services...)) // plain values: cannot fail
+	code.add(string(services))
+	return Fingerprints{
+		Roster: roster.sum(), Content: content.sum(), Image: image.sum(),
+		Environment: environment.sum(), Kernels: kernels.sum(), Code: code.sum(),
+	}
 }

@@ -29,6 +29,9 @@ type Options struct {
 	// none itself (doc/adr: the override beside the folder). It is the only thing
 	// ever opened outside the folder.
 	OverrideBeside bool
+
+	saved  bool             // the folder is a copy that Save wrote
+	opened func(rel string) // tests: called before anything is opened
 }
 
 // RosterRow is one account of users.csv. It never holds a password.

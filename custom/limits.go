@@ -1,7 +1,5 @@
 package custom
 
-import "time"
-
 // Limits of what a folder may hold. They are far above any real class and low
 // enough that reading the worst folder takes seconds and little memory.
 const (
@@ -27,6 +25,3 @@ const (
 	MaxServices    = 20        // services that the override adds
 	MaxNotices     = 20        // notices of one code about one file or tree; the last says how many more there were
 )
-
-// composeTime is how long the override may take to load before it is refused.
-const composeTime = 5 * time.Second

@@ -1,0 +1,353 @@
+package custom
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// The grammar of a requirement, PEP 508, as far as a teacher's file needs it.
+var (
+	reqLine    = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[A-Za-z0-9._, -]*\])?\s*(.*)$`)
+	reqVersion = regexp.MustCompile(`^\(?\s*(?:(?:===|~=|==|!=|<=|>=|<|>)\s*[A-Za-z0-9.*+!_-]+\s*(?:,\s*|$|\)))+\)?\s*$`)
+	reqMarker  = regexp.MustCompile(`^(?:\s*(?:python_version|python_full_version|os_name|sys_platform|platform_release|platform_system|platform_version|platform_machine|platform_python_implementation|implementation_name|implementation_version|extra|'[^'\\]*'|"[^"\\]*"|===|~=|==|!=|<=|>=|<|>|and\b|or\b|not\b|in\b|[()]))+\s*$`)
+	reqHash    = regexp.MustCompile(`\s--hash[= ](sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})(?:\s|$)`)
+	reqRuns    = regexp.MustCompile(`[-_.]+`)
+	reqWheel   = regexp.MustCompile(`^([A-Za-z0-9._]+)-([A-Za-z0-9.!+_]+)(-\d[A-Za-z0-9_.]*)?-[A-Za-z0-9._]+-[A-Za-z0-9._]+-[A-Za-z0-9._]+\.whl$`)
+	reqPin     = regexp.MustCompile(`^={2,3}\s*[^*,\s]+$`)
+	reqSecret  = regexp.MustCompile(`://[^/@\s]*@`)
+	reqScheme  = regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*:`)
+)
+
+// requirements follows requirements.txt and the files that it names.
+type requirements struct {
+	*reader
+
+	open  []string               // files that are being read, outermost first
+	done  map[string]bool        // files that were read
+	first map[string]Requirement // by name
+	wheel map[string]bool        // by path
+}
+
+func (r *reader) readRequirements() {
+	data, ok := r.text(RequirementsTXT, MaxText)
+	if data == nil || !ok {
+		return
+	}
+	r.f.requirements.Text = data
+	q := requirements{reader: r, done: map[string]bool{}, first: map[string]Requirement{}, wheel: map[string]bool{}}
+	q.file(RequirementsTXT, data, false)
+}
+
+func (q *requirements) file(rel string, data []byte, constraint bool) {
+	q.done[rel] = true
+	q.open = append(q.open, rel)
+	out := &q.f.requirements
+	out.Files = append(out.Files, File{Path: rel, Name: path.Base(rel), Data: data})
+	for _, l := range logicalLines(string(data)) {
+		if len(l.text) > 4*MaxLine {
+			q.error("line-too-long", rel, l.line, fmt.Sprintf("%s line %d is very long", printable(rel), l.line), "write one package on a line")
+			continue
+		}
+		if len(out.Items) >= MaxPackages {
+			q.error("too-many-packages", rel, l.line, fmt.Sprintf("more than %d packages are asked for", MaxPackages), "leave some out")
+			break
+		}
+		q.line(rel, l.line, l.text, constraint)
+	}
+	q.open = q.open[:len(q.open)-1]
+}
+
+// logicalLines joins continued lines, and drops comments and empty lines, as pip does.
+func logicalLines(text string) []instruction {
+	var out []instruction
+	var cur instruction
+	for i, line := range strings.Split(text, "\n") {
+		if cur.line == 0 {
+			cur.line = i + 1
+		}
+		if t := strings.TrimSpace(line); strings.HasPrefix(t, "#") {
+			line = ""
+		} else if at := strings.Index(line, " #"); at >= 0 {
+			line = line[:at]
+		} else if at := strings.Index(line, "\t#"); at >= 0 {
+			line = line[:at]
+		}
+		if rest, ok := strings.CutSuffix(line, `\`); ok {
+			cur.text += rest + " "
+			continue
+		}
+		cur.text = strings.TrimSpace(cur.text + line)
+		if cur.text != "" {
+			out = append(out, cur)
+		}
+		cur = instruction{}
+	}
+	if cur.text = strings.TrimSpace(cur.text); cur.text != "" {
+		out = append(out, cur)
+	}
+	return out
+}
+
+func (q *requirements) refuse(code, rel string, line int, text, what, do string) {
+	q.error(code, rel, line, fmt.Sprintf("%s line %d: %q %s", printable(rel), line, short(withoutSecret(text)), what), do)
+}
+
+// withoutSecret hides what stands before @ in an address.
+func withoutSecret(text string) string {
+	return reqSecret.ReplaceAllString(text, "://...@")
+}
+
+func (q *requirements) line(rel string, line int, text string, constraint bool) {
+	switch {
+	case strings.Contains(text, "${"):
+		q.refuse("requirements-variable", rel, line, text, "takes a value from the machine's environment", "write the value itself")
+	case strings.HasPrefix(text, "-"):
+		q.option(rel, line, text)
+	case isPath(text):
+		q.local(rel, line, text)
+	default:
+		q.requirement(rel, line, text, constraint)
+	}
+}
+
+// isPath tells whether a line names a file and not a package of an index.
+func isPath(text string) bool {
+	word, _, _ := strings.Cut(text, " ")
+	word, _, _ = strings.Cut(word, ";")
+	low := strings.ToLower(word)
+	for _, end := range []string{".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2"} {
+		if strings.HasSuffix(low, end) && !reqScheme.MatchString(word) {
+			return true
+		}
+	}
+	return strings.HasPrefix(word, ".") || strings.HasPrefix(word, "/") || strings.HasPrefix(word, "~") ||
+		strings.Contains(word, "/") && !strings.Contains(word, "@") && !reqScheme.MatchString(word)
+}
+
+func (q *requirements) requirement(rel string, line int, text string, constraint bool) {
+	spec := strings.TrimSpace(text)
+	for reqHash.MatchString(spec + " ") {
+		spec = strings.TrimSpace(reqHash.ReplaceAllString(spec+" ", " "))
+	}
+	if do := requirementMistake(spec); do != "" {
+		q.refuse("requirements-line", rel, line, spec, "is no requirement", do)
+		return
+	}
+	m := reqLine.FindStringSubmatch(spec)
+	if m == nil {
+		q.refuse("requirements-line", rel, line, spec, "is no requirement", "write the package's name, and if you need it a version, such as: numpy==2.3.1")
+		return
+	}
+	version, marker, marked := strings.Cut(m[3], ";")
+	version = strings.TrimSpace(version)
+	switch {
+	case strings.HasPrefix(version, "@"):
+		q.refuse("requirements-url", rel, line, spec, "names an address and not a package of the index", "write the package's name, or put its wheel into the folder and write ./NAME.whl")
+		return
+	case version != "" && !reqVersion.MatchString(version), marked && !reqMarker.MatchString(marker):
+		q.refuse("requirements-line", rel, line, spec, "is no requirement", requirementHint(m[1], version))
+		return
+	}
+	item := Requirement{Name: normalName(m[1]), Spec: spec, File: rel, Line: line, Constraint: constraint}
+	if !constraint && !q.again(item, version, marked) {
+		return
+	}
+	q.f.requirements.Items = append(q.f.requirements.Items, item)
+}
+
+// normalName is a project's name as PEP 503 compares it.
+func normalName(s string) string { return strings.ToLower(reqRuns.ReplaceAllString(s, "-")) }
+
+// requirementMistake recognises lines that beginners write.
+func requirementMistake(spec string) string {
+	switch {
+	case strings.HasPrefix(spec, "pip ") || strings.HasPrefix(spec, "pip3 ") || strings.HasPrefix(spec, "!") || strings.HasPrefix(spec, "%"):
+		return "write only the package's name, without the command before it"
+	case strings.HasPrefix(spec, "import ") || strings.HasPrefix(spec, "from "):
+		return "write the name of the package as pip install takes it, not a line of Python"
+	case strings.HasPrefix(strings.ToLower(spec), "git+"), reqScheme.MatchString(spec):
+		return "write the package's name, or put its wheel into the folder and write ./NAME.whl"
+	}
+	return ""
+}
+
+func requirementHint(name, version string) string {
+	if v, ok := strings.CutPrefix(version, "="); ok && !strings.HasPrefix(v, "=") {
+		return fmt.Sprintf("write == before a version: %s==%s", name, strings.TrimSpace(short(v)))
+	}
+	if version != "" && version[0] >= '0' && version[0] <= '9' {
+		return fmt.Sprintf("write == before a version: %s==%s", name, short(version))
+	}
+	return "write one package on a line, and if you need it a version, such as: numpy==2.3.1"
+}
+
+// again tells whether item still has to be installed after what came before it.
+func (q *requirements) again(item Requirement, version string, marked bool) bool {
+	old, ok := q.first[item.Name]
+	if !ok || marked {
+		if !marked {
+			q.first[item.Name] = item
+		}
+		return true
+	}
+	oldVersion := ""
+	if m := reqLine.FindStringSubmatch(old.Spec); m != nil {
+		oldVersion = strings.TrimSpace(m[3])
+	}
+	where := fmt.Sprintf("%s line %d", printable(old.File), old.Line)
+	if reqPin.MatchString(oldVersion) && reqPin.MatchString(version) && strings.TrimLeft(oldVersion, "= ") != strings.TrimLeft(version, "= ") {
+		q.error("requirements-contradiction", item.File, item.Line, fmt.Sprintf("%s line %d asks for %s, and %s for %s", printable(item.File), item.Line, short(item.Spec), where, short(old.Spec)),
+			"keep one of the two lines")
+		return false
+	}
+	q.warn("requirements-duplicate", item.File, item.Line, fmt.Sprintf("%s line %d names %s again, after %s", printable(item.File), item.Line, item.Name, where),
+		"it is installed once, in a version that suits both lines", "remove one of the two lines")
+	return oldVersion != version
+}
+
+// option handles the lines that begin with "-". Only what changes nothing outside
+// the class's own packages is accepted.
+func (q *requirements) option(rel string, line int, text string) {
+	name, value := splitOption(text)
+	switch name {
+	case "-r", "--requirement", "-c", "--constraint":
+		q.include(rel, line, text, value, name == "-c" || name == "--constraint")
+	case "--pre", "--prefer-binary", "--require-hashes":
+	case "--only-binary":
+	case "--no-binary":
+		q.warn("requirements-sdist", rel, line, fmt.Sprintf("%s line %d asks to build packages from their source", printable(rel), line),
+			"that runs the package's own code while building, and takes long", "remove the line if a ready wheel exists")
+	case "-i", "--index-url", "--extra-index-url":
+		q.index(rel, line, text, value)
+	case "-e", "--editable":
+		q.refuse("requirements-editable", rel, line, text, "asks for a package that is still being written", "put a wheel of it into the folder and write ./NAME.whl")
+	case "-f", "--find-links":
+		q.refuse("requirements-find-links", rel, line, text, "asks for a collection of packages outside the index", "name each wheel in the folder with a line ./NAME.whl")
+	case "--trusted-host":
+		q.refuse("requirements-option", rel, line, text, "turns off the check of who sends the packages", "remove the line")
+	default:
+		q.refuse("requirements-option", rel, line, text, "is an option that has no place here", "remove the line")
+	}
+}
+
+func splitOption(text string) (name, value string) {
+	if strings.HasPrefix(text, "--") {
+		at := strings.IndexAny(text, "= \t")
+		if at < 0 {
+			return text, ""
+		}
+		return text[:at], strings.TrimSpace(text[at+1:])
+	}
+	return text[:min(2, len(text))], strings.TrimPrefix(strings.TrimSpace(text[min(2, len(text)):]), "=")
+}
+
+func (q *requirements) index(rel string, line int, text, value string) {
+	u, err := url.Parse(value)
+	switch {
+	case err != nil || u.Host == "" || strings.ContainsAny(value, " \t"):
+		q.refuse("requirements-index", rel, line, text, "is no address of an index", "write it as: --index-url https://example.org/simple")
+	case u.User != nil:
+		q.refuse("requirements-credentials", rel, line, text, "holds a user name or a password", "remove them; a stick is no place for a password")
+	case u.Scheme != "https":
+		q.refuse("requirements-index", rel, line, text, "does not use https", "write https:// or remove the line")
+	default:
+		q.warn("requirements-index", rel, line, fmt.Sprintf("%s line %d takes packages from %s", printable(rel), line, short(u.Host)),
+			"whoever runs that server decides what runs in the class", "remove the line if the packages are on the usual index")
+	}
+}
+
+// include follows -r and -c, beneath the folder only.
+func (q *requirements) include(rel string, line int, text, value string, constraint bool) {
+	target, ok := q.beneath(rel, line, text, value)
+	if !ok {
+		return
+	}
+	for i, f := range q.open {
+		if f == target {
+			q.refuse("requirements-cycle", rel, line, text, "names a file that is just being read: "+printable(strings.Join(append(q.open[i:len(q.open):len(q.open)], target), " -> ")), "remove this line")
+			return
+		}
+	}
+	if q.done[target] {
+		return
+	}
+	if len(q.done) > MaxIncludes {
+		q.refuse("requirements-includes", rel, line, text, fmt.Sprintf("is more than the %d files that are followed", MaxIncludes), "put the packages into one file")
+		return
+	}
+	if _, err := q.tree.lstat(target); err != nil {
+		q.refuse("requirements-include", rel, line, text, "names a file that is not in the folder", "check its name, or remove the line")
+		return
+	}
+	if data, ok := q.text(target, MaxText); ok && data != nil {
+		q.file(target, data, constraint)
+	}
+}
+
+// beneath is the path that a line of rel names, relative to the folder.
+func (q *requirements) beneath(rel string, line int, text, value string) (string, bool) {
+	value = strings.Trim(value, `"'`)
+	target := path.Join(path.Dir(rel), value)
+	switch {
+	case value == "":
+		q.refuse("requirements-include", rel, line, text, "names no file", "write the file's name behind it")
+	case reqScheme.MatchString(value):
+		q.refuse("requirements-url", rel, line, text, "names an address", "put the file into the folder and name it there")
+	case strings.HasPrefix(value, "/"), strings.HasPrefix(value, "~"), strings.Contains(value, `\`),
+		target == "..", strings.HasPrefix(target, "../"):
+		q.refuse("requirements-outside", rel, line, text, "names a file outside the folder", "copy the file into the folder and name it there")
+	case printable(target) != target || len(target) > MaxPath:
+		q.refuse("requirements-include", rel, line, text, "is no name of a file", "rename the file")
+	case target == "home" || strings.HasPrefix(target, "home/") || strings.HasPrefix(target, "home_backup/") || target == UsersCSV:
+		q.refuse("requirements-outside", rel, line, text, "names students' files or the roster", "put the file beside requirements.txt")
+	default:
+		return target, true
+	}
+	return "", false
+}
+
+// local handles a wheel or source archive that lies in the folder.
+func (q *requirements) local(rel string, line int, text string) {
+	name, _, _ := strings.Cut(text, ";")
+	name = strings.TrimSpace(name)
+	if before, _, ok := strings.Cut(name, " --hash"); ok {
+		name = strings.TrimSpace(before)
+	}
+	target, ok := q.beneath(rel, line, text, name)
+	if !ok {
+		return
+	}
+	info, err := q.tree.lstat(target)
+	m := reqWheel.FindStringSubmatch(path.Base(target))
+	sdist := strings.HasSuffix(target, ".tar.gz") || strings.HasSuffix(target, ".zip")
+	switch {
+	case err != nil:
+		q.refuse("requirements-missing", rel, line, text, "is not in the folder", "copy the file into the folder, or check its name")
+		return
+	case info.IsDir():
+		q.refuse("requirements-directory", rel, line, text, "is a folder; installing it would run its code on the way", "put a wheel of it into the folder and write ./NAME.whl")
+		return
+	case m == nil && !sdist:
+		q.refuse("requirements-wheel", rel, line, text, "is no wheel", "a wheel's name looks like name-1.0-py3-none-any.whl; do not rename it")
+		return
+	case sdist:
+		q.warn("requirements-sdist", rel, line, fmt.Sprintf("%s line %d: %s is source code that must be built first", printable(rel), line, printable(target)),
+			"building runs the package's own code, and takes long", "use a wheel (.whl) if there is one")
+		m = []string{"", strings.TrimSuffix(strings.TrimSuffix(path.Base(target), ".zip"), ".tar.gz")}
+		if at := strings.LastIndex(m[1], "-"); at > 0 {
+			m[1] = m[1][:at]
+		}
+	}
+	if !q.wheel[target] {
+		e, ok := q.hash(target, MaxWheel)
+		if !ok {
+			return
+		}
+		q.wheel[target] = true
+		q.f.requirements.Wheels = append(q.f.requirements.Wheels, e)
+	}
+	q.f.requirements.Items = append(q.f.requirements.Items, Requirement{Name: normalName(m[1]), Spec: text, File: rel, Line: line})
+}
