@@ -9,8 +9,15 @@ import (
 // Report is what `conjured check DIR --json` prints.
 type Report struct {
 	Notices      notice.List         `json:"notices"`
-	Roster       []RosterRow         `json:"roster"`
+	Roster       []ReportAccount     `json:"roster"`
 	Environments []ReportEnvironment `json:"environments"`
+}
+
+// ReportAccount is one account of users.csv, never with a password.
+type ReportAccount struct {
+	User  string `json:"user"`
+	Admin bool   `json:"admin"`
+	Row   int    `json:"row"` // 1-based line in users.csv
 }
 
 // ReportEnvironment is one environment*.yml of a [Report].
@@ -30,14 +37,16 @@ func Check(ctx context.Context, dir string, policy Policy) Report {
 }
 
 func report(f *Folder, l notice.List) Report {
-	r := Report{Notices: l, Roster: []RosterRow{}, Environments: []ReportEnvironment{}}
+	r := Report{Notices: l, Roster: []ReportAccount{}, Environments: []ReportEnvironment{}}
 	if r.Notices == nil {
 		r.Notices = notice.List{}
 	}
 	if f == nil {
 		return r
 	}
-	r.Roster = append(r.Roster, f.roster...)
+	for _, row := range f.roster.Rows {
+		r.Roster = append(r.Roster, ReportAccount{User: row.User, Admin: row.Admin, Row: row.Line})
+	}
 	for _, e := range f.environments {
 		r.Environments = append(r.Environments, ReportEnvironment{Name: e.Name, File: e.File})
 	}

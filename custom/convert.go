@@ -49,8 +49,9 @@ func (c *convert) service() {
 
 func (c *convert) at(key string) int { return c.line("services", c.from.Name, key) }
 
-func (c *convert) deny(key, what, do string) {
-	c.refuse("override-host", c.at(key), fmt.Sprintf("services.%s.%s %s", c.from.Name, key, what), do)
+// deny refuses what reaches the machine. The text named is what to look for beneath key.
+func (c *convert) deny(key, named, what, do string) {
+	c.refuse("override-host", c.lineOf(named, "services", c.from.Name, key), fmt.Sprintf("services.%s.%s %s", c.from.Name, key, what), do)
 }
 
 // onlyPolicy is the advice for what the machine's administrator may allow.
@@ -147,7 +148,7 @@ func (c *convert) mounts() {
 // bind tells a folder of the class, written as ./custom/..., from a place on the machine.
 func (c *convert) bind(v types.ServiceVolumeConfig, m *Mount) bool {
 	if v.Bind != nil && (v.Bind.Propagation != "" || v.Bind.Recursive != "") {
-		c.deny("volumes", "changes mounts of the machine", "remove it")
+		c.deny("volumes", v.Target, "changes mounts of the machine", "remove it")
 		return false
 	}
 	m.NoCreate = v.Bind != nil && !bool(v.Bind.CreateHostPath)
@@ -160,13 +161,13 @@ func (c *convert) bind(v types.ServiceVolumeConfig, m *Mount) bool {
 			m.Content = rest
 			return true
 		}
-		c.deny("volumes", fmt.Sprintf("mounts %q, which is not shared/ or home_default/ of the folder", short(source)), "put the files into shared/, or use a named volume")
+		c.deny("volumes", v.Target, fmt.Sprintf("mounts %q, which is not shared/ or home_default/ of the folder", short(source)), "put the files into shared/, or use a named volume")
 		return false
 	}
 	source = path.Clean(source)
 	for _, socket := range []string{"docker.sock", "containerd.sock", "podman.sock", "api.sock"} {
 		if path.Base(source) == socket {
-			c.deny("volumes", fmt.Sprintf("mounts %s, which gives power over the machine", short(source)), "remove it")
+			c.deny("volumes", v.Target, fmt.Sprintf("mounts %s, which gives power over the machine", short(source)), "remove it")
 			return false
 		}
 	}
@@ -175,7 +176,7 @@ func (c *convert) bind(v types.ServiceVolumeConfig, m *Mount) bool {
 		return path.IsAbs(p) && p != "/" && (source == p || strings.HasPrefix(source, p+"/"))
 	})
 	if !allowed {
-		c.deny("volumes", fmt.Sprintf("mounts %s of the machine", short(source)), "put the files into shared/, use a named volume, or let the machine's administrator allow the path in /etc/conjured/policy.yaml")
+		c.deny("volumes", v.Target, fmt.Sprintf("mounts %s of the machine", short(source)), "put the files into shared/, use a named volume, or let the machine's administrator allow the path in /etc/conjured/policy.yaml")
 		return false
 	}
 	m.Host = source
@@ -191,7 +192,7 @@ func (c *convert) ports() {
 func (c *convert) devices() {
 	for _, d := range c.from.Devices {
 		if !slices.Contains(c.opt.Policy.Devices, d.Source) || path.Clean(d.Source) != d.Source {
-			c.deny("devices", fmt.Sprintf("asks for the device %s of the machine", short(d.Source)), "remove it; for a GPU write runtime: nvidia or gpus: all, for other devices ask the machine's administrator to allow them in /etc/conjured/policy.yaml")
+			c.deny("devices", d.Source, fmt.Sprintf("asks for the device %s of the machine", short(d.Source)), "remove it; for a GPU write runtime: nvidia or gpus: all, for other devices ask the machine's administrator to allow them in /etc/conjured/policy.yaml")
 			continue
 		}
 		c.out.Devices = append(c.out.Devices, Device{Host: d.Source, Container: cmp.Or(d.Target, d.Source), Permissions: cmp.Or(d.Permissions, "rwm")})
@@ -207,7 +208,7 @@ func (c *convert) devices() {
 	}
 	for _, q := range requests {
 		if q.Driver != "" && q.Driver != "nvidia" || !slices.Contains(q.Capabilities, "gpu") && !slices.Contains(q.Capabilities, "nvidia") {
-			c.deny("deploy", "reserves something that is no GPU", "remove it; only GPUs can be reserved: capabilities: [gpu]")
+			c.deny("deploy", q.Driver, "reserves something that is no GPU", "remove it; only GPUs can be reserved: capabilities: [gpu]")
 			continue
 		}
 		count := int(q.Count)
@@ -244,27 +245,27 @@ func (c *convert) power() {
 		{!slices.Contains([]string{"", "runc", "nvidia"}, s.Runtime), "runtime", "names a way of running that is neither nvidia nor runc"},
 	} {
 		if d.refused {
-			c.deny(d.key, d.what, onlyPolicy)
+			c.deny(d.key, "", d.what, onlyPolicy)
 		}
 	}
 	for _, name := range s.CapAdd {
 		name = strings.TrimPrefix(strings.ToUpper(name), "CAP_")
 		if !slices.Contains(harmlessCapabilities(), name) && !slices.Contains(policy.CapAdd, name) {
-			c.deny("cap_add", "asks for "+short(name), onlyPolicy)
+			c.deny("cap_add", name, "asks for "+short(name), onlyPolicy)
 			continue
 		}
 		c.out.CapAdd = append(c.out.CapAdd, name)
 	}
 	for _, opt := range s.SecurityOpt {
 		if !strings.HasPrefix(opt, "no-new-privileges") && !policy.Privileged {
-			c.deny("security_opt", "turns off a protection: "+short(opt), onlyPolicy)
+			c.deny("security_opt", opt, "turns off a protection: "+short(opt), onlyPolicy)
 			continue
 		}
 		c.out.SecurityOpt = append(c.out.SecurityOpt, opt)
 	}
 	for name := range s.Sysctls {
 		if !strings.HasPrefix(name, "net.") && !strings.HasPrefix(name, "fs.mqueue.") && !strings.HasPrefix(name, "kernel.shm") && !strings.HasPrefix(name, "kernel.msg") && name != "kernel.sem" {
-			c.deny("sysctls", "sets "+short(name)+" of the whole machine", "remove it")
+			c.deny("sysctls", name, "sets "+short(name)+" of the whole machine", "remove it")
 		}
 	}
 }
@@ -289,6 +290,6 @@ func (c *convert) ranges() {
 		}
 	}
 	if o.OOMScoreAdj < 0 {
-		c.deny("oom_score_adj", "protects a container at the cost of the machine", "remove it")
+		c.deny("oom_score_adj", "", "protects a container at the cost of the machine", "remove it")
 	}
 }

@@ -58,7 +58,7 @@ func (h fingerprint) entries(l []Entry) {
 func (r *reader) fingerprint() Fingerprints {
 	f := r.f
 	roster := newFingerprint("roster")
-	roster.add(string(f.users))
+	roster.add(strconv.FormatBool(f.users != nil), f.rosterText())
 
 	content := newFingerprint("content")
 	content.entries(f.homeDefault)

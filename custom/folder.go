@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/users"
 )
 
 // Names of the files and folders that a teacher sees.
@@ -34,18 +35,11 @@ type Options struct {
 	opened func(rel string) // tests: called before anything is opened
 }
 
-// RosterRow is one account of users.csv. It never holds a password.
-type RosterRow struct {
-	User  string `json:"user"`
-	Admin bool   `json:"admin"`
-	Row   int    `json:"row"` // 1-based line in users.csv
-}
-
 // Folder is what was read. Its methods give copies; a part that is absent is empty.
 type Folder struct {
 	name         string
 	users        []byte
-	roster       []RosterRow
+	roster       users.Roster
 	dockerfile   []byte
 	stages       []Stage
 	apt          []AptPackage
@@ -129,11 +123,13 @@ type Entry struct {
 // that of the folder above when it is called custom.
 func (f *Folder) Name() string { return f.name }
 
-// Users is users.csv as UTF-8 with LF, or nil. It holds passwords.
+// Users is users.csv as it was on the disk, or nil. It holds passwords. A loaded
+// copy has none.
 func (f *Folder) Users() []byte { return slices.Clone(f.users) }
 
-// Roster is the accounts of users.csv.
-func (f *Folder) Roster() []RosterRow { return slices.Clone(f.roster) }
+// Roster is the accounts of users.csv. That of a loaded copy has no passwords, and
+// Read is false, so that it can be shown and not applied.
+func (f *Folder) Roster() users.Roster { return cloneRoster(f.roster) }
 
 // BaseDockerfile is base.Dockerfile as UTF-8 with LF, or nil.
 func (f *Folder) BaseDockerfile() []byte { return slices.Clone(f.dockerfile) }

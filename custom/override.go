@@ -290,3 +290,30 @@ func (o *override) line(at ...string) int {
 	}
 	return line
 }
+
+// lineOf is the line of the first value at a path that mentions text, else that of the path.
+func (o *override) lineOf(text string, at ...string) int {
+	n := o.root
+	for _, key := range at {
+		n = value(n, key)
+	}
+	if line := mention(n, text); line > 0 {
+		return line
+	}
+	return o.line(at...)
+}
+
+func mention(n *yaml.Node, text string) int {
+	if n == nil || text == "" {
+		return 0
+	}
+	if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, text) {
+		return n.Line
+	}
+	for _, c := range n.Content {
+		if line := mention(c, text); line > 0 {
+			return line
+		}
+	}
+	return 0
+}

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/users"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,7 +30,7 @@ type saved struct {
 	Format       int               `json:"format"`
 	Name         string            `json:"name"`
 	Fingerprints Fingerprints      `json:"fingerprints"`
-	Roster       []RosterRow       `json:"roster"`
+	Roster       users.Roster      `json:"roster"`
 	Files        map[string]string `json:"files"` // hex sha256 by path
 	Dirs         []string          `json:"dirs,omitempty"`
 	Links        map[string]string `json:"links,omitempty"`

@@ -105,9 +105,7 @@ func (r *reader) normalise(rel string, data []byte) ([]byte, bool) {
 	if bytes.IndexByte(data, '\r') < 0 {
 		return data, true
 	}
-	if rel != UsersCSV { // the roster has its own words for it (U5)
-		r.legacy("A2", rel, 0, printable(rel)+" has line ends of Windows, which the old project read as part of the words", "they are read as ordinary line ends")
-	}
+	r.legacy("A2", rel, 0, printable(rel)+" has line ends of Windows, which the old project read as part of the words", "they are read as ordinary line ends")
 	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
 	return bytes.ReplaceAll(data, []byte("\r"), []byte("\n")), true
 }
