@@ -2,19 +2,72 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/conjuring/conjured/api"
 )
 
-type proxy struct{ flights flights }
-
+// door decides who answers a request: we ourselves, the waiting page, or a target.
 type door struct {
-	config Config
-	proxy  proxy
+	config   Config
+	proxy    *proxy
+	feed     *feed
+	pages    *pages
+	own      *http.ServeMux
+	draining chan struct{} // closed when the daemon stops
+	drainOne func()
+	work     sync.WaitGroup
 }
 
-func newDoor(c Config) (*door, error)                            { return &door{config: c}, nil }
-func (d *door) start(context.Context)                            {}
-func (d *door) drain()                                           {}
-func (d *door) wait()                                            {}
-func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) { answer(w, 503, "not yet") }
-func explainListen(address string, err error) error              { return err }
+func newDoor(c Config) (*door, error) {
+	pages, err := loadPages()
+	if err != nil {
+		return nil, fmt.Errorf("cannot load the pages: %w", err)
+	}
+	d := &door{config: c, feed: newFeed(), pages: pages, draining: make(chan struct{})}
+	d.drainOne = sync.OnceFunc(func() { close(d.draining) })
+	if d.proxy, err = newProxy(c, d.refuse); err != nil {
+		return nil, err
+	}
+	d.own = http.NewServeMux()
+	d.own.HandleFunc("GET /conjured/{$}", d.status)
+	d.own.HandleFunc("GET /conjured/events", d.events)
+	d.own.HandleFunc("GET /conjured/health", d.health)
+	d.own.HandleFunc("GET /conjured/static/{name}", d.pages.static)
+	d.own.HandleFunc("/conjured/", d.unknown)
+	return d, nil
+}
+
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/_chp_healthz" {
+		answerJSON(w, http.StatusOK, map[string]string{"status": "OK"})
+		return
+	}
+	if k := lookupKey(r.URL); k == "conjured" || strings.HasPrefix(k, "conjured/") {
+		d.own.ServeHTTP(w, r)
+		return
+	}
+	if p := d.config.Class.Phase(); p != api.Serving && p != api.Degraded {
+		d.prepare(w, r)
+		return
+	}
+	d.proxy.ServeHTTP(w, r)
+}
+
+// start begins to follow the work of the daemon; it ends with ctx.
+func (d *door) start(ctx context.Context) {
+	d.work.Go(func() { d.feed.follow(ctx, d.config.Progress) })
+}
+
+// drain ends our own streams.
+func (d *door) drain() { d.drainOne() }
+
+// wait returns when nothing of ours runs any more. Every connection is closed by then.
+func (d *door) wait() {
+	d.work.Wait()
+	d.proxy.pumps.Wait()
+	d.proxy.closeIdle()
+}

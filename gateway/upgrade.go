@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	handshakeBuffer = 4 << 10          // bytes
+	halfOpen        = 30 * time.Second // how long one direction may outlive the other
+)
+
+// isWebsocket tells whether r asks to become a websocket. Other upgrades (h2c) are
+// not passed on: behind them nobody sees what is asked.
+func isWebsocket(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.ContentLength == 0 &&
+		listed(r.Header["Connection"], "upgrade") && listed(r.Header["Upgrade"], "websocket")
+}
+
+// upgrade carries a websocket. It dials by itself rather than through the
+// transport and leaves the handler once both sides have agreed, so that an idle
+// websocket holds two small goroutines and no buffer. land is called at its end.
+func (p *proxy) upgrade(w http.ResponseWriter, r *http.Request, rt *route, land func()) {
+	open := false
+	defer func() {
+		if !open {
+			land()
+		}
+	}()
+	up, err := p.connect(r.Context(), rt.target)
+	if err != nil {
+		p.failed(w, r, rt, err)
+		return
+	}
+	unwatch := context.AfterFunc(r.Context(), func() { _ = up.Close() })
+	limit := &io.LimitedReader{R: up, N: maxHeaderBytes}
+	br := bufio.NewReaderSize(limit, handshakeBuffer)
+	res, err := shake(up, br, rt.request(r))
+	if err != nil {
+		unwatch()
+		_ = up.Close()
+		p.failed(w, r, rt, err)
+		return
+	}
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		limit.N = math.MaxInt64
+		defer up.Close()
+		defer unwatch()
+		p.declined(w, res, rt)
+		return
+	}
+	unwatch()
+	head := switched(res, br)
+	client, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		_ = up.Close()
+		p.failed(w, r, rt, err)
+		return
+	}
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	_, err = client.Write(head)
+	if err == nil && len(early) > 0 {
+		_, err = up.Write(early)
+	}
+	if err != nil {
+		_, _ = client.Close(), up.Close()
+		return
+	}
+	p.routes.active(rt)
+	open = true
+	p.join(client, up, rt, land)
+}
+
+// connect dials a target for a websocket.
+func (p *proxy) connect(ctx context.Context, t target) (net.Conn, error) {
+	u := url.URL{Host: t.host}
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[t.scheme])
+	c, err := p.dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err == nil && t.scheme == "https" {
+		c = tls.Client(c, &tls.Config{ServerName: u.Hostname()})
+	}
+	return c, err
+}
+
+// shake sends the request to become a websocket and reads the answer.
+func shake(up net.Conn, br *bufio.Reader, out *http.Request) (*http.Response, error) {
+	out.Header["Connection"] = []string{"Upgrade"}
+	out.Header["Upgrade"] = []string{"websocket"}
+	if err := out.Write(up); err != nil {
+		return nil, fmt.Errorf("cannot ask for a websocket: %w", err)
+	}
+	for {
+		res, err := http.ReadResponse(br, out)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the answer about a websocket: %w", err)
+		}
+		if res.StatusCode >= 200 || res.StatusCode == http.StatusSwitchingProtocols {
+			return res, nil
+		}
+	}
+}
+
+// declined passes on an answer that is no upgrade.
+func (p *proxy) declined(w http.ResponseWriter, res *http.Response, rt *route) {
+	defer res.Body.Close()
+	inbound(w.Header(), res)
+	w.WriteHeader(res.StatusCode)
+	if err := p.body(w, res, rt); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// switched is what the browser gets: the answer's head and the bytes that came
+// right behind it.
+func switched(res *http.Response, br *bufio.Reader) []byte {
+	var b bytes.Buffer
+	h := make(http.Header, len(res.Header))
+	inbound(h, res)
+	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, res.Header["Upgrade"]
+	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_ = h.Write(&b)
+	b.WriteString("\r\n")
+	early, _ := br.Peek(br.Buffered())
+	b.Write(early)
+	return b.Bytes()
+}
+
+// join moves bytes both ways until both directions have ended, and then lands.
+func (p *proxy) join(a, b net.Conn, rt *route, land func()) {
+	var ended atomic.Int32
+	half := func(dst, src net.Conn) {
+		err := p.pump(dst, src, rt)
+		first := ended.Add(1) == 1
+		if first && err == nil && closeWrite(dst) {
+			// A proper end: the other direction may say its last words.
+			_ = dst.SetReadDeadline(time.Now().Add(halfOpen))
+			return
+		}
+		_, _ = a.Close(), b.Close()
+		if !first {
+			land()
+		}
+	}
+	p.pumps.Go(func() { half(a, b) })
+	p.pumps.Go(func() { half(b, a) })
+}
+
+// closeWrite ends the direction to c, if c can end one alone.
+func closeWrite(c net.Conn) bool {
+	half, ok := c.(interface{ CloseWrite() error })
+	return ok && half.CloseWrite() == nil
+}
+
+// pump moves bytes from src to dst until src ends (nil) or either fails. While
+// nothing comes it holds no buffer.
+func (p *proxy) pump(dst, src net.Conn, rt *route) error {
+	read := reader(src, &p.buffers)
+	for {
+		buf, n, err := read()
+		if n > 0 {
+			p.routes.active(rt)
+			_, err = dst.Write((*buf)[:n])
+		}
+		if buf != nil {
+			p.buffers.Put(buf)
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
