@@ -2,7 +2,12 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
 
 	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/notice"
@@ -26,22 +31,212 @@ type Observed struct {
 
 // Observe looks for the serving hub.
 func (h *Hub) Observe(ctx context.Context) (Observed, error) {
-	return Observed{}, errors.ErrUnsupported
+	c, _, err := h.hubs(ctx)
+	if err != nil || c == nil {
+		return Observed{}, err
+	}
+	return Observed{Fingerprint: c.Labels[engine.LabelKey], Running: c.State == "running"}, nil
 }
 
-// Deploy makes the hub serve s: a candidate first, then the swap.
+// Deploy makes the hub serve s. A candidate is tried first; only when it answers does
+// the serving hub make room, and it comes back when its successor does not answer.
+// Students' servers run on. The notices are settings of the teacher that do not
+// count; the error is a *notice.Error when the serving hub is as it was. When nothing
+// changed nothing is done. Run need not be running.
 func (h *Hub) Deploy(ctx context.Context, s Spec, sink progress.Sink) (notice.List, error) {
-	return nil, errors.ErrUnsupported
+	select {
+	case <-h.deploy:
+		defer func() { h.deploy <- struct{}{} }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	say := func(step string, done int64, state progress.State) {
+		sink.Progress(progress.Event{Job: "hub", Step: step, Done: done, Total: 3, Unit: "steps", State: state})
+	}
+	key, err := s.key()
+	if err != nil {
+		return nil, err
+	}
+	old, err := h.recall()
+	if err != nil {
+		h.cfg.Log.Warn("what the hub was started from is not known", "error", err)
+	}
+	if same, notes := h.unchanged(ctx, key, s); same {
+		return notes, nil
+	}
+	say("trying the new hub", 0, progress.Running)
+	python, err := h.writePython()
+	if err != nil {
+		return nil, err
+	}
+	notes, err := h.try(ctx, s, python, key)
+	if err != nil {
+		say("the new hub did not come up", 0, progress.Failed)
+		return nil, err
+	}
+	say("changing to the new hub", 1, progress.Running)
+	if err := h.swap(ctx, s, old, python, key); err != nil {
+		say("the hub as it was is back", 1, progress.Failed)
+		return notes, err
+	}
+	say("the hub answers", 3, progress.Done)
+	return notes, nil
 }
 
-// Remove puts a user out: their servers stop, their sessions and tokens end. Their
-// home and UID stay.
-func (h *Hub) Remove(ctx context.Context, user string) error { return h.StopUser(ctx, user) }
-
-// SetServices makes the override's other containers run, and stops those that are
-// no longer wanted. Their Name is the service's name, an alias on the network.
-func (h *Hub) SetServices(ctx context.Context, services []engine.Spec) error {
-	return errors.ErrUnsupported
+// unchanged tells whether the hub that runs was made from s, and what it said about
+// the teacher's files. Where those lie now is noted for its next start.
+func (h *Hub) unchanged(ctx context.Context, key string, s Spec) (bool, notice.List) {
+	c, _, err := h.hubs(ctx)
+	if err != nil || c == nil || c.State != "running" || c.Labels[labelHubKey] != key {
+		return false, nil
+	}
+	if !answers(ctx, over(h.paths.hubSock(), 0), "/hub/health") {
+		return false, nil
+	}
+	if err := h.remember(s); err != nil {
+		h.cfg.Log.Warn("cannot note what the hub was started from", "error", err)
+	}
+	r, err := readReport(h.paths.hubDir)
+	if err != nil {
+		return true, nil
+	}
+	return true, r.notices()
 }
 
-func (h *Hub) supervise(ctx context.Context) { <-ctx.Done() }
+// swap replaces the serving hub. It goes on when the caller gives up: half a swap
+// would leave no hub.
+func (h *Hub) swap(ctx context.Context, s Spec, old *Spec, python, key string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*hubPatience+time.Minute)
+	defer cancel()
+	if err := h.backup(); err != nil {
+		return err
+	}
+	err := h.replace(ctx, s, python, key)
+	if err == nil {
+		return h.remember(s)
+	}
+	n := &notice.Error{Notice: notice.Notice{
+		Code: "hub-rolled-back", Severity: notice.SeverityError,
+		What:  "the new hub did not come up on the class's own database",
+		Means: "the class runs on with the hub it had; students' servers were not touched",
+		Do:    "run conjured doctor and send its report to whoever looks after the box",
+	}, Err: err}
+	if old == nil {
+		n.Means, n.Code = "nobody can log in yet", "hub-broken"
+		return n
+	}
+	oldKey, kerr := old.key()
+	if kerr == nil {
+		kerr = h.restore()
+	}
+	if kerr == nil {
+		kerr = h.replace(ctx, *old, python, oldKey)
+	}
+	if kerr != nil {
+		n.Means = "nobody can log in now; those who are in can work on, and the hub is tried again every minute"
+		n.Err = errors.Join(err, kerr)
+	}
+	return n
+}
+
+// replace stops the hub that is there and starts one from s on the class's own
+// database. The servers stay: the hub is told not to clean up.
+func (h *Hub) replace(ctx context.Context, s Spec, python, key string) error {
+	at := h.servingHome()
+	if err := h.cfg.Engine.Stop(ctx, at.name, hubGrace); err != nil {
+		h.cfg.Log.Warn("hub does not stop", "error", err)
+	}
+	if err := h.cfg.Engine.Remove(ctx, at.name); err != nil {
+		return fmt.Errorf("cannot remove the old hub: %w", err)
+	}
+	if err := os.Remove(h.paths.hubSock()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot remove the old hub's socket: %w", err)
+	}
+	c, err := h.cfg.Engine.Create(ctx, h.hubSpec(s, at, python, key))
+	if err == nil {
+		err = h.cfg.Engine.Start(ctx, c)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot start the hub: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, hubPatience)
+	defer cancel()
+	return h.awaitHub(ctx, at)
+}
+
+// remember keeps what the hub is started from, for the supervisor and for the way
+// back. It may hold the teacher's secrets: only root reads it.
+func (h *Hub) remember(s Spec) error { return writeJSON(h.paths.serving(), s, 0o600) }
+
+// recall is the Spec of the serving hub, nil when there was none.
+func (h *Hub) recall() (*Spec, error) {
+	b, err := os.ReadFile(h.paths.serving())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	var s Spec
+	if err == nil {
+		err = json.Unmarshal(b, &s)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read what the hub was started from: %w", err)
+	}
+	return &s, nil
+}
+
+// backup keeps the database as it was before another hub, maybe of another version,
+// opens it. The hub still runs: SQLite's journal is copied with it.
+func (h *Hub) backup() error { return h.copyDatabase("", ".before") }
+
+func (h *Hub) restore() error { return h.copyDatabase(".before", "") }
+
+func (h *Hub) copyDatabase(from, to string) error {
+	root, err := os.OpenRoot(h.paths.data)
+	if err != nil {
+		return fmt.Errorf("cannot open the hub's data: %w", err)
+	}
+	defer root.Close()
+	const name = "jupyterhub.sqlite"
+	for _, part := range []string{"", "-wal", "-shm", "-journal"} {
+		if err := copyIn(root, name+from+part, name+to+part); err != nil {
+			return fmt.Errorf("cannot copy the hub's database: %w", err)
+		}
+	}
+	return nil
+}
+
+// copyIn copies a file inside root for the hub to use, or removes the copy of one
+// that is not there.
+func copyIn(root *os.Root, from, to string) error {
+	in, err := root.Open(from)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := root.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if st, err := in.Stat(); err != nil || !st.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file", from)
+	}
+	if err := root.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	out, err := root.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if os.Geteuid() == 0 {
+		if err := out.Chown(HubUID, HubUID); err != nil {
+			return err
+		}
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		return err
+	}
+	return errors.Join(out.Sync(), out.Close())
+}

@@ -1,0 +1,68 @@
+"""Questions to the daemon, over its unix socket."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+MAX_ANSWER = 1 << 20  # bytes
+
+
+class Refused(Exception):
+    """The daemon said no. ``status`` is HTTP's, the text is for the person who asked."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Unreachable(Exception):
+    """The daemon does not answer: it is being restarted. Nothing is known, so nothing is changed."""
+
+
+def directory() -> Path:
+    """Where this hub's sockets and tokens are."""
+    return Path(os.environ["CONJURED_DIR"])
+
+
+def secret(name: str) -> str:
+    """One of the tokens the daemon left for this hub."""
+    return str(json.loads((directory() / "secrets.json").read_text())[name])
+
+
+def _session(timeout: float | None) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        base_url="http://daemon",
+        connector=aiohttp.UnixConnector(path=str(directory() / "ask.sock")),
+        headers={"Authorization": "token " + secret("ask")},
+        timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=5),
+    )
+
+
+async def ask(method: str, path: str, question: Any = None, timeout: float = 60) -> dict[str, Any]:
+    """Ask and get the answer, {} when it is empty."""
+    try:
+        async with _session(timeout) as session, session.request(method, path, json=question) as response:
+            body = await response.content.read(MAX_ANSWER)
+            answer: dict[str, Any] = json.loads(body) if body else {}
+            if response.status >= 400:
+                raise Refused(response.status, str(answer.get("message", response.reason)))
+            return answer
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as e:
+        raise Unreachable(f"the daemon does not answer: {e}") from e
+
+
+async def events(path: str) -> AsyncIterator[dict[str, Any]]:
+    """The daemon's news, one by one, until it has said everything."""
+    try:
+        async with _session(None) as session, session.get(path) as response:
+            async for line in response.content:
+                if line.strip():
+                    yield json.loads(line)
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as e:
+        raise Unreachable(f"the daemon does not answer: {e}") from e

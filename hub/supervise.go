@@ -1,0 +1,102 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/conjuring/conjured/engine"
+	"github.com/conjuring/conjured/notice"
+)
+
+const (
+	lookPeriod = 2 * time.Second
+	maxBackoff = time.Minute
+)
+
+// supervise starts the hub again when it has died, at once the first time and then
+// ever more patiently, and clears what a daemon that died in a deploy left behind.
+func (h *Hub) supervise(ctx context.Context) {
+	backoff, next := time.Duration(0), time.Now()
+	well := time.Now()
+	tick := time.NewTicker(lookPeriod)
+	defer tick.Stop()
+	for {
+		switch up, err := h.look(ctx, next); {
+		case err != nil && ctx.Err() == nil:
+			h.cfg.Log.Warn("the hub is not up", "error", err)
+			backoff = min(max(2*backoff, 2*time.Second), maxBackoff)
+			next = time.Now().Add(backoff)
+		case !up:
+			well = time.Now()
+		case time.Since(well) > 2*maxBackoff:
+			backoff, next = 0, time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look checks on the hub once, unless a deploy is at it, and starts one that has
+// died if it is time. up is false while there is nothing to keep up.
+func (h *Hub) look(ctx context.Context, next time.Time) (up bool, err error) {
+	select {
+	case <-h.deploy:
+		defer func() { h.deploy <- struct{}{} }()
+	default:
+		return false, nil
+	}
+	h.mu.Lock()
+	closing := h.stop
+	h.mu.Unlock()
+	s, err := h.recall()
+	if err != nil || s == nil || closing {
+		return false, err
+	}
+	c, left, err := h.hubs(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, l := range left {
+		if err := h.cfg.Engine.Remove(ctx, l.ID); err != nil {
+			return false, fmt.Errorf("cannot remove an old candidate: %w", err)
+		}
+	}
+	if c != nil && c.State == "running" {
+		return true, nil
+	}
+	if time.Now().Before(next) {
+		return false, nil
+	}
+	return false, h.revive(ctx, *s, c)
+}
+
+// revive starts the hub anew from what it was started from, and tells why it was
+// gone.
+func (h *Hub) revive(ctx context.Context, s Spec, dead *engine.Container) error {
+	if dead != nil {
+		lines, err := h.cfg.Engine.Logs(ctx, dead.ID, 30)
+		if err != nil {
+			lines = err.Error()
+		}
+		h.cfg.Log.Warn("the hub had stopped; starting it again", "exit_code", dead.ExitCode, "last_lines", tail(lines, 2000))
+		h.cfg.Notify(notice.Notice{
+			Code: "hub-restarted", Severity: notice.SeverityWarning,
+			What:  "the hub had stopped and is being started again",
+			Means: "for some seconds nobody new can log in; those who are in work on",
+			Do:    "nothing; if you see this often, run conjured doctor",
+		})
+	}
+	python, err := h.writePython()
+	if err != nil {
+		return err
+	}
+	key, err := s.key()
+	if err != nil {
+		return err
+	}
+	return h.replace(ctx, s, python, key)
+}
