@@ -1,0 +1,117 @@
+package layers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/tonistiigi/fsutil"
+
+	"github.com/conjuring/conjured/engine"
+	"github.com/conjuring/conjured/progress"
+)
+
+// Sealing says what becomes the image latest.
+type Sealing struct {
+	SystemKey  string // Result.Key of the system that the class runs on
+	Dir        string // the environment tree on this machine
+	Generation string // the generation of base that current names: "7"
+	Manifest   string // anything that changes with the generation's content; may be ""
+}
+
+// Seal makes latest: system with the serving environment copied in, complete by
+// itself. Once it has passed its test, repository:latest names it and
+// repository:previous what latest was before. It gives the image's id.
+func (b *Builder) Seal(ctx context.Context, s Sealing, sink progress.Sink) (string, error) {
+	if err := b.acquire(ctx); err != nil {
+		return "", err
+	}
+	defer b.release()
+	key := sumOf(keyVersion, StageLatest, s.SystemKey, s.Generation, s.Manifest)
+	step := Step{Stage: StageLatest, Key: key, Ref: b.repository + ":" + key, From: s.SystemKey}
+	img, err := b.engine.Image(ctx, step.Ref)
+	if err != nil && !errors.Is(err, engine.ErrNotFound) {
+		return "", err
+	}
+	if err != nil || b.tested(key) != img.ID {
+		if err := b.buildLatest(ctx, s, step, sink); err != nil {
+			return "", err
+		}
+		if err := b.smoke(ctx, step, sink); err != nil {
+			return "", err
+		}
+		if img, err = b.engine.Image(ctx, step.Ref); err != nil {
+			return "", err
+		}
+		if err := b.recordTested(key, img.ID); err != nil {
+			return "", err
+		}
+	}
+	if err := b.flip(ctx, img.ID); err != nil {
+		return "", err
+	}
+	sink.Progress(progress.Event{Job: Job, Step: "latest is sealed", State: progress.Done})
+	return img.ID, nil
+}
+
+// flip moves latest, and previous behind it. Killed between the two, both name what
+// latest was, and the next Seal moves latest on.
+func (b *Builder) flip(ctx context.Context, id string) error {
+	latest := b.repository + ":" + StageLatest
+	old, err := b.engine.Image(ctx, latest)
+	switch {
+	case err == nil && old.ID == id:
+		return nil
+	case err == nil:
+		if err := b.engine.Tag(ctx, old.ID, b.repository+":previous"); err != nil {
+			return err
+		}
+	case !errors.Is(err, engine.ErrNotFound):
+		return err
+	}
+	return b.engine.Tag(ctx, id, latest)
+}
+
+// buildLatest runs the stage latest of the root Dockerfile on top of system as it is.
+func (b *Builder) buildLatest(ctx context.Context, s Sealing, step Step, sink progress.Sink) error {
+	work, err := os.MkdirTemp(b.dir, "tmp-context-")
+	if err != nil {
+		return fmt.Errorf("cannot prepare a build: %w", err)
+	}
+	defer os.RemoveAll(work)
+	tree, err := sealedTree(s)
+	if err != nil {
+		return err
+	}
+	job := solve{
+		stage: StageLatest, target: StageLatest, ref: step.Ref, key: step.Key,
+		// The stage system is replaced by the very image that the class runs on.
+		contexts: map[string]string{"environments": "local:environments"}, locals: map[string]string{},
+		trees: map[string]fsutil.FS{"environments": tree},
+	}
+	if err := b.writeRecipe(work, Inputs{}, &job); err != nil {
+		return fmt.Errorf("cannot prepare a build: %w", err)
+	}
+	job.contexts[StageSystem] = "docker-image://" + b.repository + ":" + s.SystemKey
+	return b.solve(ctx, Inputs{}, job, sink)
+}
+
+// sealedTree is the part of the environment tree that goes into latest: one
+// generation, the labels and the kernels. Other generations, caches and unfinished
+// work stay out.
+func sealedTree(s Sealing) (fsutil.FS, error) {
+	gen := filepath.Join("gen", "base", s.Generation)
+	if s.Generation == "" || filepath.Base(gen) != s.Generation {
+		return nil, fmt.Errorf("cannot seal generation %q: it is not one name", s.Generation)
+	}
+	if _, err := os.Stat(filepath.Join(s.Dir, gen, "ok")); err != nil {
+		return nil, fmt.Errorf("cannot seal generation %s: it is not complete: %w", s.Generation, err)
+	}
+	all, err := fsutil.NewFS(s.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the environments: %w", err)
+	}
+	return fsutil.NewFilterFS(all, &fsutil.FilterOpt{IncludePatterns: []string{gen, "label/base/current", "kernels"}})
+}
