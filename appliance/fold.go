@@ -150,7 +150,7 @@ func reboot(s State, now time.Time, resync time.Duration) Actual {
 		a.Failures = map[string]Failure{}
 	}
 	for _, x := range s.Running {
-		a.Garbage = true
+		a.Garbage = a.Garbage || x.Kind != Observe
 		if x.Kind != Image && x.Kind != Environment && x.Kind != Seal {
 			continue
 		}

@@ -16,7 +16,7 @@ type board struct {
 func (b board) list() notice.List { return append(slices.Clone(b.lost), b.unsaved...) }
 
 // told are all notices of a state: standing ones, failures of this wish, and what
-// actions that worked had to say about what is wished or serves.
+// actions that worked had to say about what is wished or serves; the worst come first.
 func (v view) told(standing notice.List, fallback bool) []Told {
 	var out []Told
 	for _, n := range standing {
@@ -45,6 +45,10 @@ func (v view) told(standing notice.List, fallback bool) []Told {
 			}
 		}
 	}
+	worst := []notice.Severity{notice.SeverityError, notice.SeverityWarning, notice.SeverityInfo}
+	slices.SortStableFunc(out, func(x, y Told) int {
+		return slices.Index(worst, x.Severity) - slices.Index(worst, y.Severity)
+	})
 	return out
 }
 

@@ -63,7 +63,7 @@ func (o *owner) hear(e event) {
 			o.d = before
 		}
 	}
-	o.publish(nil)
+	o.publish()
 	e.reply <- err
 }
 
@@ -71,10 +71,14 @@ func (o *owner) hear(e event) {
 // It saves before it acts: what may have been begun is always known after a power cut.
 func (o *owner) turn(ctx context.Context) time.Duration {
 	wake := o.clock(time.Now())
+	was := o.a.ReadOnly
 	plan := next(o.d, o.a, o.running(nil))
-	if o.save(plan) != nil {
+	switch err := o.save(plan); {
+	case err != nil:
 		plan = next(o.d, o.a, o.running(nil)) // read-only: what needs no saving
 		wake = min(wake, o.cfg.Backoff)
+	case was:
+		wake = 0 // there is more to do than a read-only plan holds
 	}
 	for _, k := range useless(o.d, o.a, o.running(nil)) {
 		o.flights[k].stopped = true
@@ -83,7 +87,7 @@ func (o *owner) turn(ctx context.Context) time.Duration {
 	for _, x := range plan {
 		o.start(ctx, x)
 	}
-	o.publish(plan)
+	o.publish()
 	return wake
 }
 
@@ -227,7 +231,7 @@ func (o *owner) stop() error {
 	if saveErr := o.save(nil); saveErr != nil {
 		err = errors.Join(err, saveErr)
 	}
-	o.publish(nil)
+	o.publish()
 	return err
 }
 

@@ -68,9 +68,9 @@ type node struct {
 	next chan struct{} // closed when a newer one is published
 }
 
-// publish makes the present state visible to everybody, with plan as running.
-func (o *owner) publish(plan []Action) {
-	n := &node{snap: picture(o.d, o.a, sorted(o.running(plan)), o.board.list()), next: make(chan struct{})}
+// publish makes the present state visible to everybody.
+func (o *owner) publish() {
+	n := &node{snap: picture(o.d, o.a, sorted(o.running(nil)), o.board.list()), next: make(chan struct{})}
 	close(o.seen.Swap(n).next)
 }
 
@@ -173,6 +173,7 @@ func (v view) verdict() Verdict {
 
 func (v view) phase() Phase {
 	serves := v.a.Serving.ID != ""
+	_, restorable := v.restorable()
 	switch verdict := v.verdict(); {
 	case !v.a.Observed:
 		return Starting
@@ -184,7 +185,7 @@ func (v view) phase() Phase {
 		return Changing
 	case serves:
 		return Held
-	case v.pending():
+	case v.pending() || restorable:
 		return Preparing
 	case v.d.Setup.ID == "":
 		return Idle
