@@ -30,8 +30,8 @@ func defaultService() Service {
 		Name: conjuringService, Image: "conjuring/conjuring:latest", Hostname: "conjuring", Restart: "unless-stopped",
 		BuildArgs: map[string]string{"GROUP_ID": "1000"},
 		Mounts: []Mount{
-			{Content: HomeDefaultDir, Target: "/opt/home_default", ReadOnly: true},
 			{Content: "home", Target: "/home"},
+			{Content: HomeDefaultDir, Target: "/opt/home_default", ReadOnly: true},
 			{Content: SharedDir, Target: "/shared", ReadOnly: true},
 		},
 		Ports: []Port{{HostPort: "8989", ContainerPort: 8000, Protocol: "tcp"}},
@@ -142,14 +142,18 @@ func (o *override) volumes(p *types.Project) {
 // withoutVersion blanks the old key version, about which compose would write to
 // standard error.
 func (o *override) withoutVersion(data []byte) []byte {
-	for k, v := range pairs(o.root) {
-		if k.Value == "version" && k.Column == 1 && k.Line == v.Line && len(o.root.Content) > 2 {
-			lines := strings.Split(string(data), "\n")
-			if k.Line <= len(lines) {
-				lines[k.Line-1] = ""
-			}
-			return []byte(strings.Join(lines, "\n"))
+	for i := 0; i+1 < len(o.root.Content); i += 2 {
+		k, v := o.root.Content[i], o.root.Content[i+1]
+		if k.Value != "version" {
+			continue
 		}
+		lines := strings.Split(string(data), "\n")
+		if k.Column == 1 && k.Line == v.Line && k.Line <= len(lines) && len(o.root.Content) > 2 {
+			lines[k.Line-1] = ""
+			data = []byte(strings.Join(lines, "\n"))
+		}
+		o.root.Content = slices.Delete(o.root.Content, i, i+2)
+		break
 	}
 	return data
 }

@@ -55,7 +55,7 @@ func (c *convert) deny(key, named, what, do string) {
 }
 
 // onlyPolicy is the advice for what the machine's administrator may allow.
-const onlyPolicy = "remove it, or let the machine's administrator allow it in /etc/conjured/policy.yaml"
+const onlyPolicy = "remove it, or let the machine's administrator allow it in /etc/conjured/conjured.yaml (policy)"
 
 func (c *convert) environment() {
 	for name, v := range c.from.Environment {
@@ -176,7 +176,7 @@ func (c *convert) bind(v types.ServiceVolumeConfig, m *Mount) bool {
 		return path.IsAbs(p) && p != "/" && (source == p || strings.HasPrefix(source, p+"/"))
 	})
 	if !allowed {
-		c.deny("volumes", v.Target, fmt.Sprintf("mounts %s of the machine", short(source)), "put the files into shared/, use a named volume, or let the machine's administrator allow the path in /etc/conjured/policy.yaml")
+		c.deny("volumes", v.Target, fmt.Sprintf("mounts %s of the machine", short(source)), "put the files into shared/, use a named volume, or let the machine's administrator allow the path in /etc/conjured/conjured.yaml (policy)")
 		return false
 	}
 	m.Host = source
@@ -192,7 +192,7 @@ func (c *convert) ports() {
 func (c *convert) devices() {
 	for _, d := range c.from.Devices {
 		if !slices.Contains(c.opt.Policy.Devices, d.Source) || path.Clean(d.Source) != d.Source {
-			c.deny("devices", d.Source, fmt.Sprintf("asks for the device %s of the machine", short(d.Source)), "remove it; for a GPU write runtime: nvidia or gpus: all, for other devices ask the machine's administrator to allow them in /etc/conjured/policy.yaml")
+			c.deny("devices", d.Source, fmt.Sprintf("asks for the device %s of the machine", short(d.Source)), "remove it; for a GPU write runtime: nvidia or gpus: all, for other devices ask the machine's administrator to allow them in /etc/conjured/conjured.yaml (policy)")
 			continue
 		}
 		c.out.Devices = append(c.out.Devices, Device{Host: d.Source, Container: cmp.Or(d.Target, d.Source), Permissions: cmp.Or(d.Permissions, "rwm")})

@@ -20,7 +20,7 @@ type Fingerprints struct {
 	Image       string `json:"image"`       // base.Dockerfile, apt.txt, build arguments of the override
 	Environment string `json:"environment"` // requirements.txt, what it names, local wheels
 	Kernels     string `json:"kernels"`     // environment*.yml
-	Code        string `json:"code"`        // srv/, the override, .env, the class's name
+	Code        string `json:"code"`        // srv/, the override with .env put in, class: in conjured.yaml
 }
 
 // Setup is the id of the whole: hex sha256 over all parts.
@@ -89,7 +89,9 @@ func (r *reader) fingerprint() Fingerprints {
 	}
 
 	code := newFingerprint("code")
-	code.add(f.name, strconv.Itoa(len(f.srv)))
+	// A folder that is only called differently, as a copy in a staging place is, is
+	// the same class.
+	code.add(r.class, strconv.Itoa(len(f.srv)))
 	for _, s := range f.srv {
 		code.add(s.Name, string(s.Data))
 	}

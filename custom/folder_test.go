@@ -95,26 +95,3 @@ func original() files {
 		"home/.gitignore":          "*\n",
 	}
 }
-
-func TestOriginalFolder(t *testing.T) {
-	f, l := read(t, original(), Options{})
-	wantNoErrors(t, l)
-	t.Log(dump(l))
-	t.Logf("%+v", f.Fingerprints())
-	_, l = read(t, original().with(files{OverrideYML: "version: '3'\nservices:\n  conjuring:\n    shm_size: 4gb\n    privileged: true\n    volumes:\n    - /:/host\n    - data:/data\n    privilegd: x\n  db:\n    image: postgres\nvolumes:\n  data:\n"}), Options{})
-	t.Log(dump(l))
-	f, l = read(t, original().with(files{OverrideYML: "version: '3'\nservices:\n  conjuring:\n    shm_size: 4gb\n    runtime: nvidia\n    ports:\n    - 8000-8003:8000-8003\n    environment: {A: '1', B: \"${X}\"}\n    volumes:\n    - data:/data\n  db:\n    image: postgres\nvolumes:\n  data:\n"}), Options{})
-	t.Log(dump(l))
-	t.Logf("%+v\n%+v", f.Override(), f.Services())
-}
-
-func TestDefaultServiceIsComposeYAML(t *testing.T) {
-	f, l := read(t, files{OverrideYML: "services:\n  conjuring: {}\n"}, Options{})
-	wantNoErrors(t, l)
-	t.Logf("%+v", f.Override())
-	dst := filepath.Join(t.TempDir(), "saved")
-	must(t, f.Save(t.Context(), dst))
-	g, err := Load(t.Context(), dst, Policy{})
-	must(t, err)
-	t.Log(g.ID(), f.ID())
-}

@@ -37,6 +37,9 @@ func (r *reader) readOverride() {
 		return
 	}
 	env, ok := r.readEnv()
+	if group := env["GROUPS"]; group != "" {
+		r.f.conjuring.BuildArgs["GROUP_ID"] = group // as compose.yaml says (A6)
+	}
 	if !ok || data == nil {
 		return
 	}

@@ -27,13 +27,14 @@ type source struct {
 type reader struct {
 	notes
 
-	ctx  context.Context
-	dir  string
-	tree *tree
-	opt  Options
-	top  []string // names directly in the folder, sorted
-	kept map[string][]byte
-	f    *Folder
+	ctx   context.Context
+	dir   string
+	tree  *tree
+	opt   Options
+	top   []string // names directly in the folder, sorted
+	kept  map[string][]byte
+	f     *Folder
+	class string // the name that the teacher gave; "" when it is the folder's
 
 	entries int   // of content so far
 	total   int64 // bytes of content so far

@@ -25,10 +25,11 @@ var (
 type requirements struct {
 	*reader
 
-	open  []string               // files that are being read, outermost first
-	done  map[string]bool        // files that were read
-	first map[string]Requirement // by name
-	wheel map[string]bool        // by path
+	open   []string               // files that are being read, outermost first
+	done   map[string]bool        // files that were read
+	first  map[string]Requirement // by name
+	hashes bool                   // a --hash was seen
+	wheel  map[string]bool        // by path
 }
 
 func (r *reader) readRequirements() {
@@ -129,6 +130,11 @@ func isPath(text string) bool {
 
 func (q *requirements) requirement(rel string, line int, text string, constraint bool) {
 	spec := strings.TrimSpace(text)
+	if !q.hashes && reqHash.MatchString(spec+" ") {
+		q.hashes = true
+		q.info("requirements-hash", rel, line, fmt.Sprintf("%s line %d gives the checksum of a package", printable(rel), line),
+			"the class makes its own list of checksums from the index and keeps to that", "nothing to do")
+	}
 	for reqHash.MatchString(spec + " ") {
 		spec = strings.TrimSpace(reqHash.ReplaceAllString(spec+" ", " "))
 	}
@@ -215,11 +221,10 @@ func (q *requirements) option(rel string, line int, text string) {
 	switch name {
 	case "-r", "--requirement", "-c", "--constraint":
 		q.include(rel, line, text, value, name == "-c" || name == "--constraint")
-	case "--pre", "--prefer-binary", "--require-hashes":
-	case "--only-binary":
-	case "--no-binary":
-		q.warn("requirements-sdist", rel, line, fmt.Sprintf("%s line %d asks to build packages from their source", printable(rel), line),
-			"that runs the package's own code while building, and takes long", "remove the line if a ready wheel exists")
+	case "--prefer-binary", "--only-binary", "--require-hashes": // as it is done anyway
+	case "--pre", "--no-binary":
+		q.warn("requirements-option", rel, line, fmt.Sprintf("%s line %d: the option %s is not followed", printable(rel), line, name),
+			"finished versions are installed, as ready wheels where there are any", "to get an unfinished version, name it, such as: numpy==2.4.0rc1")
 	case "-i", "--index-url", "--extra-index-url":
 		q.index(rel, line, text, value)
 	case "-e", "--editable":
@@ -254,8 +259,8 @@ func (q *requirements) index(rel string, line int, text, value string) {
 	case u.Scheme != "https":
 		q.refuse("requirements-index", rel, line, text, "does not use https", "write https:// or remove the line")
 	default:
-		q.warn("requirements-index", rel, line, fmt.Sprintf("%s line %d takes packages from %s", printable(rel), line, short(u.Host)),
-			"whoever runs that server decides what runs in the class", "remove the line if the packages are on the usual index")
+		q.warn("requirements-index", rel, line, fmt.Sprintf("%s line %d: packages of %s are not used yet", printable(rel), line, short(u.Host)),
+			"all packages come from the usual index; one that is not there stops the change, and the class stays as it is", "put the wheels of such packages into the folder and write ./NAME.whl")
 	}
 }
 

@@ -29,7 +29,7 @@ func (r *reader) settings() {
 			r.error("settings-class", SettingsYAML, v.Line, fmt.Sprintf("%s line %d: the class's name should be one line of at most %d letters", SettingsYAML, v.Line, maxClassName), "write it as: class: Geography 7b")
 			continue
 		}
-		r.f.name = name
+		r.f.name, r.class = name, name
 	}
 }
 

@@ -1,0 +1,362 @@
+package custom
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/conjuring/conjured/notice"
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	sevError = notice.SeverityError
+	sevWarn  = notice.SeverityWarning
+	sevInfo  = notice.SeverityInfo
+)
+
+func names(f *Folder) (apt, req, env, srv []string) {
+	for _, p := range f.AptPackages() {
+		apt = append(apt, p.Spec())
+	}
+	for _, q := range f.Requirements().Items {
+		req = append(req, q.Spec)
+	}
+	for _, e := range f.EnvironmentFiles() {
+		env = append(env, e.Name)
+	}
+	for _, s := range f.Srv() {
+		srv = append(srv, s.Name)
+	}
+	return apt, req, env, srv
+}
+
+func want(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", what, d)
+	}
+}
+
+func TestA1_originalFolder(t *testing.T) {
+	f, l := read(t, original(), Options{})
+	wantNoErrors(t, l)
+	apt, req, env, srv := names(f)
+	want(t, "apt", apt, []string(nil))
+	want(t, "requirements", req, []string(nil))
+	want(t, "environments", env, []string{"base"})
+	want(t, "srv", srv, []string{"jupyterhub_config.py"})
+	want(t, "stages", f.Stages(), []Stage{{Name: "base", Image: "ubuntu:18.04", Line: 1}})
+	if n := len(f.Roster().Rows); n != 2 {
+		t.Errorf("%d accounts, want john and jane", n)
+	}
+	var paths []string
+	for _, e := range slices.Concat(f.HomeDefault(), f.Shared()) {
+		paths = append(paths, e.Path)
+	}
+	want(t, "content", paths, []string{"home_default/.bashrc", "home_default/.profile", "shared/hello.sh"})
+}
+
+func TestA1_everythingIsOptional(t *testing.T) {
+	f, l := read(t, files{}, Options{})
+	wantNoErrors(t, l)
+	wantNotice(t, l, sevWarn, "users-absent", "users.csv", 0)
+	if f.BaseDockerfile() != nil || f.Override().Image == "" {
+		t.Error("an empty folder should have no base.Dockerfile, and the class's own service")
+	}
+}
+
+func TestA1_homesAreNeverRead(t *testing.T) {
+	a, _ := read(t, original(), Options{})
+	b, l := read(t, original().with(files{"home/jane/secret.txt": "x", "home_backup/home.tar": "y"}), Options{})
+	wantNoErrors(t, l)
+	want(t, "fingerprints", b.Fingerprints(), a.Fingerprints())
+	for _, n := range l {
+		if strings.HasPrefix(n.File, "home/") || strings.HasPrefix(n.File, "home_backup") {
+			t.Errorf("a notice names students' files: %v", n)
+		}
+	}
+}
+
+func TestA2_windowsLineEnds(t *testing.T) {
+	f, l := read(t, files{
+		"apt.txt": "\xef\xbb\xbftree\r\nvim\r\n", "requirements.txt": "numpy\r\n# c\r\ntqdm\r\n",
+		"base.Dockerfile": "FROM debian:trixie \\\r\n  AS base\r\nRUN true\r\n", "srv/jupyterhub_config.py": "x = 1\r\n",
+		"environment.yml": "name: geo\r\nchannels:\r\n- conda-forge\r\n",
+	}, Options{})
+	wantNoErrors(t, l)
+	apt, req, env, _ := names(f)
+	want(t, "apt", apt, []string{"tree", "vim"})
+	want(t, "requirements", req, []string{"numpy", "tqdm"})
+	want(t, "environments", env, []string{"geo"})
+	want(t, "stages", f.Stages(), []Stage{{Name: "base", Image: "debian:trixie", Line: 1}})
+	want(t, "srv", string(f.Srv()[0].Data), "x = 1\n")
+	wantNotice(t, l, sevInfo, "legacy-A2", "apt.txt", 0)
+}
+
+func TestA2_whatIsNoText(t *testing.T) {
+	_, l := read(t, files{
+		"apt.txt": "\xff\xfet\x00", "requirements.txt": "numpy\ntq\x00dm\n", "environment.yml": "name: caf\xe9\n",
+		"srv/jupyterhub_config.py": "ok = 1\nname = '\xff'\n", "users.csv": "\xff\xfen\x00a\x00",
+	}, Options{})
+	wantNotice(t, l, sevError, "text-utf16", "apt.txt", 1)
+	wantNotice(t, l, sevError, "text-binary", "requirements.txt", 2)
+	wantNotice(t, l, sevError, "text-not-utf8", "environment.yml", 1)
+	wantNotice(t, l, sevError, "text-not-utf8", "srv/jupyterhub_config.py", 2)
+	wantNotice(t, l, sevError, "users-utf16", "users.csv", 1)
+}
+
+func TestA3_baseDockerfile(t *testing.T) {
+	for name, c := range map[string]struct {
+		text, code string
+		line       int
+	}{
+		"no stage called base": {"FROM debian:trixie\nRUN true\n", "dockerfile-no-base", 1},
+		"empty":                {"", "dockerfile-no-base", 0},
+		"no FROM":              {"# nothing\n", "dockerfile-no-base", 0},
+		"before FROM":          {"RUN true\nFROM x AS base\n", "dockerfile-before-from", 1},
+		"unknown word":         {"FROM x AS base\nRUNN true\n", "dockerfile-instruction", 2},
+		"unfinished FROM":      {"FROM\n", "dockerfile-from", 1},
+		"two stages, one name": {"FROM x AS base\nFROM y AS base\n", "dockerfile-from", 2},
+		"name of a stage":      {"FROM x AS 1base\n", "dockerfile-from", 1},
+		"heredoc without end":  {"FROM x AS base\nRUN <<EOF\necho\n", "dockerfile-heredoc", 2},
+	} {
+		_, l := read(t, files{"base.Dockerfile": c.text}, Options{})
+		t.Run(name, func(t *testing.T) { wantNotice(t, l, sevError, c.code, "base.Dockerfile", c.line) })
+	}
+	f, l := read(t, files{"base.Dockerfile": "# syntax=docker/dockerfile:1\nARG V=trixie\nFROM --platform=linux/amd64 debian:$V as tools\nRUN <<EOF\nFROM nothing\nEOF\nfrom tools AS Base\nRUN echo \\\n# a comment inside\n FROM here\n"}, Options{})
+	wantNoErrors(t, l)
+	wantNotice(t, l, sevWarn, "dockerfile-syntax", "base.Dockerfile", 1)
+	want(t, "stages", f.Stages(), []Stage{{"tools", "debian:$V", 3}, {"base", "tools", 7}})
+}
+
+func TestA9_srvIsFlattened(t *testing.T) {
+	f, l := read(t, files{
+		"srv/jupyterhub_config.py": "", "srv/templates/login.html": "a", "srv/templates/deep/page.html": "b",
+		"srv/__pycache__/x.pyc": "c",
+	}, Options{})
+	wantNoErrors(t, l)
+	_, _, _, srv := names(f)
+	want(t, "srv", srv, []string{"deep/page.html", "jupyterhub_config.py", "login.html"})
+	wantNotice(t, l, sevInfo, "legacy-A9", "srv/templates", 0)
+	_, l = read(t, files{"srv/login.html": "a", "srv/templates/login.html": "b"}, Options{})
+	wantNotice(t, l, sevError, "srv-collision", "srv/templates/login.html", 0)
+}
+
+func TestA10_apt(t *testing.T) {
+	f, l := read(t, files{"apt.txt": "  tree  vim=2:9.1.0\ng++ # the compiler\n\nlibc6:i386\nlibreoffice=4:25.*\n"}, Options{})
+	wantNoErrors(t, l)
+	apt, _, _, _ := names(f)
+	want(t, "apt", apt, []string{"tree", "vim=2:9.1.0", "g++", "libc6:i386", "libreoffice=4:25.*"})
+	want(t, "line", f.AptPackages()[2], AptPackage{Name: "g++", Line: 2})
+	wantNotice(t, l, sevInfo, "legacy-A10", "apt.txt", 2)
+	for word, code := range map[string]string{
+		"vim;reboot": "apt-shell", "$(reboot)": "apt-shell", "`id`": "apt-shell", "a|b": "apt-shell", "vim&&x": "apt-shell", ">file": "apt-shell",
+		"-oDpkg::Pre-Invoke=id": "apt-option", "--reinstall": "apt-option", "vim-": "apt-removal", "Vim": "apt-name", "vim==1": "apt-name",
+		"./x.deb": "apt-name", "/etc/passwd": "apt-name", "../x.deb": "apt-name", "vim/stable": "apt-name", "lamp^": "apt-name", `"vim"`: "apt-quotes", "é": "apt-shell", "x": "apt-name",
+	} {
+		t.Run(strings.ReplaceAll(word, "/", "_"), func(t *testing.T) {
+			f, l := read(t, files{"apt.txt": "tree\n" + word + "\n"}, Options{})
+			wantNotice(t, l, sevError, code, "apt.txt", 2)
+			if len(f.AptPackages()) != 1 {
+				t.Errorf("%q was taken", word)
+			}
+		})
+	}
+	_, l = read(t, files{"apt.txt": "tree\nvim tree\nvim=1\nvim=2\n"}, Options{})
+	wantNotice(t, l, sevWarn, "apt-duplicate", "apt.txt", 2)
+	wantNotice(t, l, sevWarn, "apt-duplicate", "apt.txt", 3)
+	wantNotice(t, l, sevError, "apt-contradiction", "apt.txt", 4)
+}
+
+func TestA16_repo2docker(t *testing.T) {
+	f := files{}
+	for name := range repo2docker() {
+		f[name] = "x"
+	}
+	delete(f, "binder")
+	delete(f, ".binder")
+	f["binder/environment.yml"] = "name: x"
+	_, l := read(t, f, Options{})
+	wantNoErrors(t, l)
+	for _, name := range []string{"runtime.txt", "install.R", "Pipfile", "Project.toml", "default.nix", "postBuild", "start", "Dockerfile", "binder", "pyproject.toml"} {
+		wantNotice(t, l, sevInfo, "repo2docker-ignored", name, 0)
+	}
+}
+
+func TestNamesThatWereMeant(t *testing.T) {
+	_, l := read(t, files{"Users.csv": "x", "APT.txt": "x", "requirement.txt": "x", "Environment-geo.yml": "x", "docker-compose.override.yaml": "x", "notes.txt": "x"}, Options{})
+	for _, name := range []string{"Users.csv", "APT.txt", "requirement.txt", "Environment-geo.yml", "docker-compose.override.yaml"} {
+		wantNotice(t, l, sevWarn, "name-case", name, 0)
+	}
+}
+
+func TestRequirements(t *testing.T) {
+	wheel := "humanize-4.0-py3-none-any.whl"
+	f, l := read(t, files{
+		"requirements.txt": "# packages\nnumpy==2.3.1  # fast\npandas[excel] >=2,<3 ; python_version >= '3.9' and (os_name == \"posix\")\n-r more/extra.txt\n-c limits.txt\n./wheels/" + wheel + "\nrequests==2.1 \\\n  --hash=sha256:" + strings.Repeat("a", 64) + " \\\n  --hash=sha256:" + strings.Repeat("b", 64) + "\n--prefer-binary\nscikit_Learn\n",
+		"more/extra.txt":   "tqdm\n-r ../last.txt\n", "last.txt": "rich\n", "limits.txt": "numpy<3\n", "wheels/" + wheel: "PK",
+	}, Options{})
+	wantNoErrors(t, l)
+	_, req, _, _ := names(f)
+	want(t, "requirements", req, []string{"numpy==2.3.1", "pandas[excel] >=2,<3 ; python_version >= '3.9' and (os_name == \"posix\")", "tqdm", "rich", "numpy<3", "./wheels/" + wheel, "requests==2.1", "scikit_Learn"})
+	r := f.Requirements()
+	want(t, "name", r.Items[7], Requirement{Name: "scikit-learn", Spec: "scikit_Learn", File: "requirements.txt", Line: 11})
+	if !r.Items[4].Constraint || r.Items[5].Name != "humanize" || r.Items[3].File != "last.txt" {
+		t.Errorf("constraint, wheel or file wrong: %+v", r.Items)
+	}
+	if len(r.Wheels) != 1 || r.Wheels[0].SHA256 == "" || len(r.Files) != 4 {
+		t.Errorf("wheels %v files %d", r.Wheels, len(r.Files))
+	}
+}
+
+func TestRequirementsRefused(t *testing.T) {
+	for text, code := range map[string]string{
+		"numpy; rm -rf /": "requirements-line", "numpy=1.26": "requirements-line", "numpy 1.26": "requirements-line", "pip install numpy": "requirements-line",
+		"import numpy": "requirements-line", "numpy && reboot": "requirements-line", "$(id)": "requirements-line", "numpy ; python_version > 3 or os.system": "requirements-line",
+		"git+https://example.org/x": "requirements-line", "https://example.org/x-1-py3-none-any.whl": "requirements-line",
+		"x @ https://example.org/x.whl": "requirements-url", "x @ file:///etc/passwd": "requirements-url",
+		"-e .": "requirements-editable", "--editable=git+https://x": "requirements-editable", "--find-links=/tmp": "requirements-find-links", "-f http://x": "requirements-find-links",
+		"--index-url https://user:geheim@example.org/simple": "requirements-credentials", "--extra-index-url http://example.org": "requirements-index",
+		"--trusted-host x": "requirements-option", "--target=/etc": "requirements-option", "--log /etc/x": "requirements-option", "--global-option=x": "requirements-option",
+		"--prefix /": "requirements-option", "--config-settings x": "requirements-option",
+		"-r /etc/passwd": "requirements-outside", "-r ../x.txt": "requirements-outside", "-r a/../../x": "requirements-outside", "-c ~/x": "requirements-outside",
+		"-r http://example.org/x": "requirements-url", "-r gone.txt": "requirements-include", "-r": "requirements-include", "-r home/x": "requirements-outside", "-r users.csv": "requirements-outside",
+		"/root/x-1-py3-none-any.whl": "requirements-outside", "../x-1-py3-none-any.whl": "requirements-outside", "./gone-1-py3-none-any.whl": "requirements-missing",
+		"./odd.whl": "requirements-wheel", "./shared": "requirements-directory", "x==${SECRET}": "requirements-variable", "-r requirements.txt": "requirements-cycle",
+	} {
+		t.Run(strings.ReplaceAll(text, "/", "_"), func(t *testing.T) {
+			f, l := read(t, files{"requirements.txt": "tqdm\n" + text + "\n", "odd.whl": "x", "shared/x": "x"}, Options{})
+			wantNotice(t, l, sevError, code, "requirements.txt", 2)
+			if n := len(f.Requirements().Items); n != 1 {
+				t.Errorf("%d items, want tqdm only", n)
+			}
+			if strings.Contains(dump(l), "geheim") {
+				t.Error("a notice holds the password")
+			}
+		})
+	}
+}
+
+func TestRequirementsAgain(t *testing.T) {
+	_, l := read(t, files{"requirements.txt": "numpy==1\nNumPy==2\ntqdm\ntqdm>4\nrich==1; python_version<'3'\nrich==2; python_version>='3'\n-r a.txt\n", "a.txt": "-r b.txt\n", "b.txt": "-r a.txt\n"}, Options{})
+	wantNotice(t, l, sevError, "requirements-contradiction", "requirements.txt", 2)
+	wantNotice(t, l, sevWarn, "requirements-duplicate", "requirements.txt", 4)
+	wantNotice(t, l, sevError, "requirements-cycle", "b.txt", 1)
+	if has(l, sevError, "requirements-contradiction", "requirements.txt", 6) {
+		t.Error("two markers are no contradiction")
+	}
+}
+
+func TestE1_yamlIsAccepted(t *testing.T) {
+	f, l := read(t, files{"environment-geo.yaml": "dependencies: [gdal]\n", "other.yml": "x"}, Options{})
+	wantNoErrors(t, l)
+	_, _, env, _ := names(f)
+	want(t, "environments", env, []string{"geo"})
+	wantNotice(t, l, sevInfo, "legacy-E1", "environment-geo.yaml", 0)
+	_, l = read(t, files{}, Options{})
+	wantNoErrors(t, l)
+}
+
+func TestE2_nameInFile(t *testing.T) {
+	for text, name := range map[string]string{"name: geo # x\n": "geo", "name:   geo\n": "geo", "name: 'geo'\n": "geo", "name: # c\n": "file", "channels: []\n": "file", "name: a.b-c_1\n": "a.b-c_1"} {
+		f, l := read(t, files{"environment-file.yml": text}, Options{})
+		wantNoErrors(t, l)
+		if got := f.EnvironmentFiles()[0].Name; got != name {
+			t.Errorf("%q is named %q, want %q", text, got, name)
+		}
+	}
+	_, l := read(t, files{"environment.yml": "channels: []\nname: 'geo'\n"}, Options{})
+	wantNotice(t, l, sevInfo, "legacy-E2", "environment.yml", 2)
+	for _, bad := range []string{"a/b", "'a b'", "'#'", "..", ".a", "-a", "é", "[x]", strings.Repeat("a", 65), "a;b"} {
+		f, l := read(t, files{"environment.yml": "channels: []\nname: " + bad + "\n"}, Options{})
+		wantNotice(t, l, sevError, "environment-name", "environment.yml", 2)
+		want(t, bad, len(f.EnvironmentFiles()), 0)
+	}
+}
+
+func TestE3_nameOfFile(t *testing.T) {
+	for file, name := range map[string]string{
+		"environment-geo.yml": "geo", "environment_r4.yml": "r4", "environmentfoo.yml": "foo", "environment-a-b.yml": "a-b",
+		"environment-a.b.yml": "a.b", "environment-my-environment-x.yml": "x", "environment-.yml": "base",
+	} {
+		if got := nameFromFile(file); got != name {
+			t.Errorf("%s is %q, want %q", file, got, name)
+		}
+	}
+}
+
+func TestE4_bareFileIsBase(t *testing.T) {
+	f, l := read(t, files{"environment.yml": "dependencies: [numpy]\n"}, Options{})
+	wantNoErrors(t, l)
+	want(t, "name", f.EnvironmentFiles()[0].Name, "base")
+	wantNotice(t, l, sevWarn, "environment-not-built", "environment.yml", 0)
+}
+
+func TestE5_notBuiltIsSaid(t *testing.T) {
+	_, l := read(t, files{"environment-geo.yml": "name: geo\n"}, Options{})
+	wantNotice(t, l, sevWarn, "environment-not-built", "environment-geo.yml", 1)
+}
+
+func TestE6_orderAndDuplicates(t *testing.T) {
+	f, l := read(t, files{"environment.yml": "", "environment-a.yml": "", "environment_b.yml": "", "environment-x.yml": "name: a\n", "environment-A.yml": ""}, Options{})
+	wantNoErrors(t, l)
+	var got []string
+	for _, e := range f.EnvironmentFiles() {
+		got = append(got, e.File)
+	}
+	want(t, "order", got, []string{"environment-A.yml", "environment-a.yml", "environment-x.yml", "environment.yml", "environment_b.yml"})
+	wantNotice(t, l, sevWarn, "environment-duplicate", "environment-x.yml", 1)
+}
+
+func TestYAMLRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		text, code string
+		line       int
+	}{
+		"duplicate":    {"name: a\nchannels: []\nname: b\n", "yaml-duplicate", 3},
+		"anchor":       {"name: a\nchannels: &x [conda-forge]\n", "yaml-anchor", 2},
+		"alias":        {"channels: &x [a]\ndependencies: *x\n", "yaml-anchor", 1},
+		"merge":        {"a: &x {b: c}\nd:\n  <<: *x\n", "yaml-anchor", 1},
+		"bomb":         {"a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n", "yaml-anchor", 1},
+		"deep":         {"name: a\nx: " + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "\n", "yaml-too-large", 2},
+		"wide":         {"x: [" + strings.Repeat("a,", 30_000) + "]\n", "yaml-too-large", 1},
+		"syntax":       {"name: a\n\tb: c\n", "yaml-syntax", 2},
+		"two":          {"name: a\n---\nname: b\n", "yaml-documents", 2},
+		"list":         {"- a\n", "yaml-shape", 1},
+		"complex key":  {"? [a]\n: b\n", "yaml-shape", 1},
+		"dependencies": {"dependencies:\n- a\n- [b]\n", "environment-dependency", 3},
+		"shell":        {"dependencies:\n- numpy; reboot\n", "environment-dependency", 2},
+		"credentials":  {"channels:\n- https://u:p@example.org/c\n", "environment-credentials", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, l := read(t, files{"environment.yml": c.text}, Options{})
+			if name == "syntax" || name == "two" {
+				if !slices.ContainsFunc(l, func(n notice.Notice) bool { return n.Code == c.code && n.Line > 0 }) {
+					t.Errorf("want %s with a line:\n%s", c.code, dump(l))
+				}
+				return
+			}
+			wantNotice(t, l, sevError, c.code, "environment.yml", c.line)
+		})
+	}
+	_, l := read(t, files{"environment.yml": "channels: [defaults]\nprefix: /x\ndependancies: []\n"}, Options{})
+	wantNotice(t, l, sevWarn, "environment-defaults", "environment.yml", 1)
+	wantNotice(t, l, sevInfo, "environment-prefix", "environment.yml", 2)
+	wantNotice(t, l, sevWarn, "environment-key", "environment.yml", 3)
+}
+
+func TestSettings(t *testing.T) {
+	f, l := read(t, files{"conjured.yaml": "class: Geography 7b\n"}, Options{})
+	wantNoErrors(t, l)
+	want(t, "name", f.Name(), "Geography 7b")
+	_, l = read(t, files{"conjured.yaml": "class: [x]\nclas: y\n"}, Options{})
+	wantNotice(t, l, sevError, "settings-class", "conjured.yaml", 1)
+	wantNotice(t, l, sevError, "settings-key", "conjured.yaml", 2)
+	dir := filepath.Join(t.TempDir(), "physics", "custom")
+	must(t, os.MkdirAll(dir, 0o755))
+	f, _ = Read(t.Context(), dir, Options{})
+	want(t, "name", f.Name(), "physics")
+}
