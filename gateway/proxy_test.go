@@ -128,7 +128,7 @@ func TestProxy_details(t *testing.T) {
 	if !strings.HasPrefix(got, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK") || !strings.Contains(got, "\r\n3 7\r\n") || !strings.Contains(got, "X-Sum: 9\r\n") {
 		t.Errorf("trailers: %q", got)
 	}
-	got = raw(t, h, "POST /refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+	got = raw(t, h, "POST /refuse HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
 	if !strings.HasPrefix(got, "HTTP/1.1 417 ") {
 		t.Errorf("a refused body is asked for: %q", got)
 	}
@@ -158,6 +158,9 @@ func TestProxy_smuggling(t *testing.T) {
 		"bad escape":        "GET /% HTTP/1.1\r\nHost: h\r\n\r\n",
 		"upgrade to http/2": "GET /x HTTP/1.1\r\nHost: h\r\nContent-Length: 36\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n\r\n" + evil,
 	} {
+		if !strings.Contains(request, "Connection:") {
+			request = strings.Replace(request, "\r\n", "\r\nConnection: close\r\n", 1)
+		}
 		got := raw(t, h, request)
 		if n := strings.Count(got, "HTTP/1.1 "); n > 1 || strings.Contains(got, " 101 ") {
 			t.Errorf("%s: %d answers: %q", name, n, got)

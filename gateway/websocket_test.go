@@ -1,0 +1,178 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// wsEcho answers each message with itself.
+func wsEcho(t testing.TB) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("deny") {
+			http.Error(w, "not you", http.StatusForbidden)
+			return
+		}
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"v1.kernel.websocket.jupyter.org"}})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.CloseNow()
+		c.SetReadLimit(4 << 20)
+		for {
+			kind, b, err := c.Read(r.Context())
+			if err != nil {
+				return
+			}
+			if err := c.Write(r.Context(), kind, b); err != nil {
+				return
+			}
+		}
+	})
+}
+
+func dialWS(t testing.TB, h *house, path string) *websocket.Conn {
+	t.Helper()
+	c, res, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(h.url, "http")+path,
+		&websocket.DialOptions{Subprotocols: []string{"v1.kernel.websocket.jupyter.org"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := res.Header.Get("Sec-WebSocket-Protocol"); got != "v1.kernel.websocket.jupyter.org" {
+		t.Fatalf("subprotocol %q", got)
+	}
+	c.SetReadLimit(4 << 20)
+	return c
+}
+
+func echoWS(t testing.TB, c *websocket.Conn, b []byte) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := c.Write(ctx, websocket.MessageBinary, b); err != nil {
+		t.Fatal(err)
+	}
+	_, got, err := c.Read(ctx)
+	if err != nil || !bytes.Equal(got, b) {
+		t.Fatalf("%d bytes of %d came back: %v", len(got), len(b), err)
+	}
+}
+
+func TestWebsocket(t *testing.T) {
+	h := open(t)
+	h.target("/user/al", wsEcho(t))
+	c := dialWS(t, h, "/user/al/api/kernels/1/channels?session_id=%41")
+	h.routes.root.Load().find("user/al").last.Store(1000)
+	for _, n := range []int{0, 1, 125, 70_000, 3 << 20} {
+		echoWS(t, c, bytes.Repeat([]byte("x"), n))
+	}
+	if h.routes.root.Load().find("user/al").last.Load() <= 1000 {
+		t.Error("a busy websocket does not count as activity")
+	}
+	if err := c.Close(websocket.StatusNormalClosure, "bye"); err != nil {
+		t.Error(err)
+	}
+	_, res, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(h.url, "http")+"/user/al/x?deny", nil)
+	if err == nil || res == nil || res.StatusCode != http.StatusForbidden {
+		t.Errorf("a declined websocket: %v %v", res, err)
+	}
+}
+
+// Websockets that end on either side, properly or not, leave nothing behind.
+func TestWebsocket_noLeak(t *testing.T) {
+	h := open(t)
+	h.target("/user/al", wsEcho(t))
+	echoWS(t, dialWS(t, h, "/user/al/ws"), []byte("x"))
+	eventuallyIdle := func() int {
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		runtime.GC()
+		return runtime.NumGoroutine()
+	}
+	before := eventuallyIdle()
+	for i := range 30 {
+		c := dialWS(t, h, fmt.Sprintf("/user/al/%d", i))
+		echoWS(t, c, []byte("x"))
+		if i%2 == 0 {
+			_ = c.CloseNow()
+		} else {
+			_ = c.Close(websocket.StatusNormalClosure, "")
+		}
+	}
+	eventually(t, "goroutines go", func() bool { return eventuallyIdle() <= before+2 })
+	h.door.proxy.flights.mu.Lock()
+	defer h.door.proxy.flights.mu.Unlock()
+	if n := h.door.proxy.flights.count; n > 1 {
+		t.Errorf("%d flights are left, want the one open websocket", n)
+	}
+}
+
+// A user who is closed loses websockets and streams at once and stays out until
+// there is a route again; nobody else notices.
+func TestServer_closeUser(t *testing.T) {
+	h := open(t)
+	hub := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "hub") })
+	h.target("/", hub)
+	gone := make(chan struct{})
+	mux := http.NewServeMux()
+	mux.Handle("/user/al/ws", wsEcho(t))
+	mux.HandleFunc("/user/al/stream", func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		close(gone)
+	})
+	mux.HandleFunc("/user/al/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "al") })
+	socket := h.target("/user/al", mux)
+	h.target("/user/al/named", mux)
+	h.target("/user/alice", wsEcho(t))
+	al, alice := dialWS(t, h, "/user/al/ws"), dialWS(t, h, "/user/alice/ws")
+	echoWS(t, al, []byte("x"))
+	res, err := http.Get(h.url + "/user/al/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+
+	start := time.Now()
+	h.CloseUser("al")
+	if _, _, err := al.Read(t.Context()); err == nil {
+		t.Error("the websocket still reads")
+	}
+	<-gone
+	if d := time.Since(start); d > 10*time.Second { // 1 s is promised; this machine is shared
+		t.Errorf("it took %v", d)
+	}
+	echoWS(t, alice, []byte("still here"))
+	for _, path := range []string{"/user/al/lab", "/user/al/named/lab"} {
+		if _, got := h.get(path); got != "hub" {
+			t.Errorf("%s of a closed user: %q", path, got)
+		}
+	}
+	h.route("/user/al", "http+unix://"+strings.ReplaceAll(socket, "/", "%2F"))
+	if _, got := h.get("/user/al/lab"); got != "al" {
+		t.Errorf("after a new route: %q", got)
+	}
+}
+
+// The daemon stops in bounded time though streams and websockets are open.
+func TestServer_stop(t *testing.T) {
+	h := open(t)
+	h.target("/user/al", wsEcho(t))
+	c := dialWS(t, h, "/user/al/ws")
+	res, err := http.Get(h.url + "/conjured/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	h.stop()
+	if _, _, err := c.Read(t.Context()); err == nil {
+		t.Error("the websocket outlived the server")
+	}
+}
