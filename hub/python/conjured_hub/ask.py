@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 MAX_ANSWER = 1 << 20  # bytes
+PATIENCE = 60.0  # seconds until an answer is there; stopping a server takes some
 
 
 class Refused(Exception):
@@ -35,19 +36,19 @@ def secret(name: str) -> str:
     return str(json.loads((directory() / "secrets.json").read_text())[name])
 
 
-def _session(timeout: float | None) -> aiohttp.ClientSession:
+def _session(seconds: float | None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         base_url="http://daemon",
         connector=aiohttp.UnixConnector(path=str(directory() / "ask.sock")),
         headers={"Authorization": "token " + secret("ask")},
-        timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=5),
+        timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=5),
     )
 
 
-async def ask(method: str, path: str, question: Any = None, timeout: float = 60) -> dict[str, Any]:
+async def ask(method: str, path: str, question: Any = None) -> dict[str, Any]:
     """Ask and get the answer, {} when it is empty."""
     try:
-        async with _session(timeout) as session, session.request(method, path, json=question) as response:
+        async with _session(PATIENCE) as session, session.request(method, path, json=question) as response:
             body = await response.content.read(MAX_ANSWER)
             answer: dict[str, Any] = json.loads(body) if body else {}
             if response.status >= 400:

@@ -10,7 +10,7 @@ from tornado import web
 from conjured_hub.ask import Refused, Unreachable, ask
 
 
-class ConjuredAuthenticator(Authenticator):  # type: ignore[misc]
+class ConjuredAuthenticator(Authenticator):
     """Asks at each login, and again while a user is active, so that a removed one is out."""
 
     def normalize_username(self, username: str) -> str:

@@ -32,6 +32,19 @@ ROLE: dict[str, Any] = {
     "scopes": ["admin:users", "admin:servers", "tokens", "list:users", "read:metrics", "read:hub"],
 }
 
+# Settings that must not be set: the front door, the daemon or the roster stand for them.
+NOT_IN_HUB = (
+    *("cookie_secret", "bind_url", "ip", "port", "base_url", "config_file", "pid_file"),
+    *("hub_ip", "hub_port", "hub_connect_ip", "hub_connect_port", "hub_routespec", "hub_socket_mode"),
+    *("ssl_key", "ssl_cert", "internal_ssl", "subdomain_host", "admin_users"),
+    *("proxy_api_ip", "proxy_api_port", "proxy_auth_token", "proxy_cmd"),
+)
+NOT_IN_AUTHENTICATOR = (
+    *("admin_users", "allowed_users", "allow_existing_users", "blocked_users", "any_allow_config"),
+    *("auto_login", "username_map", "username_pattern", "enable_auth_state", "manage_roles", "manage_groups"),
+)
+NOT_IN_SPAWNER = ("cmd", "args", "ip", "port", "hub_connect_url", "ssl_alt_names")
+
 
 class TooLong(BaseException):
     """The teacher's file did not come to an end. Not an Exception, so that few files catch it."""
@@ -70,11 +83,7 @@ def invariants() -> dict[str, dict[str, Any]]:
             "cookie_secret_file": f"{data}/cookie_secret",
             "hub_bind_url": url("hub.sock"),
             "hub_connect_url": url("hub.sock"),
-            **dict.fromkeys(
-                "cookie_secret bind_url ip port base_url hub_ip hub_port hub_connect_ip hub_connect_port "
-                "hub_routespec ssl_key ssl_cert internal_ssl subdomain_host admin_users pid_file "
-                "proxy_api_ip proxy_api_port proxy_auth_token proxy_cmd config_file".split()
-            ),
+            **dict.fromkeys(NOT_IN_HUB),
         },
         "ConfigurableHTTPProxy": {
             "should_start": False,
@@ -87,12 +96,9 @@ def invariants() -> dict[str, dict[str, Any]]:
             "auth_refresh_strict": True,
             "refresh_pre_spawn": True,
             "delete_invalid_users": False,
-            **dict.fromkeys(
-                "admin_users allowed_users allow_existing_users blocked_users any_allow_config "
-                "auto_login username_map username_pattern enable_auth_state".split()
-            ),
+            **dict.fromkeys(NOT_IN_AUTHENTICATOR),
         },
-        "Spawner": dict.fromkeys("cmd args ip port hub_connect_url ssl_alt_names".split()),
+        "Spawner": dict.fromkeys(NOT_IN_SPAWNER),
     }
 
 
@@ -107,8 +113,9 @@ def configure(c: Config) -> None:
         for name, value in wanted.items():
             if name in c[section]:
                 if c[section][name] != value:
-                    file, line = lines.get(f"{section}.{name}", ("srv/jupyterhub_config.py", 0))
-                    report["overridden"].append({"setting": f"c.{section}.{name}", "file": file, "line": line})
+                    setting = f"{section}.{name}"
+                    file, line = lines.get(setting, ("srv/jupyterhub_config.py", 0))
+                    report["overridden"].append({"setting": "c." + setting, "file": file, "line": line})
                 del c[section][name]
             if value is not None:
                 c[section][name] = value

@@ -1,7 +1,5 @@
 """What the hub is started with: ``jupyterhub -f .../jupyterhub_config.py``."""
 
-from traitlets.config import get_config
-
 from conjured_hub.config import configure
 
-configure(get_config())
+configure(get_config())  # type: ignore[name-defined]  # noqa: F821 - JupyterHub's loader brings it

@@ -22,7 +22,7 @@ class SpawnFailed(Exception):
         self.jupyterhub_message = message
 
 
-class ConjuredSpawner(Spawner):  # type: ignore[misc]
+class ConjuredSpawner(Spawner):
     """One container for each server, made by the daemon; it outlives the hub."""
 
     # Listened to by nobody: the server's socket is the daemon's choice.
