@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/internal/needs"
@@ -32,11 +33,11 @@ func newBuilder(t *testing.T) (*layers.Builder, *engine.Engine) {
 
 // log shows the steps of a build in the test's own output.
 func log(t *testing.T) progress.Sink {
-	last := ""
+	last, start := "", time.Now()
 	return progress.Func(func(e progress.Event) {
 		if e.Step != last || os.Getenv("VERBOSE") != "" {
 			last = e.Step
-			t.Logf("%d/%d %s %s", e.Done, e.Total, e.Step, e.Line)
+			t.Logf("%5.1f %d/%d %s %s", time.Since(start).Seconds(), e.Done, e.Total, e.Step, e.Line)
 		}
 	})
 }

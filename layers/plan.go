@@ -28,7 +28,8 @@ type Step struct {
 	Stage string
 	Key   string   // sha256 of everything that goes into it, hex
 	Ref   string   // repository:key, what it will be called
-	From  string   // key of the step before, or the image of a built-in base
+	From  string   // key of the step before; "" for base
+	Alias string   // a local image that is this one already: nothing is built
 	Why   []string // what the key was made from, for people
 }
 
@@ -98,9 +99,9 @@ func newPlan(in Inputs, p planned) (Plan, error) {
 	}
 	from := ""
 	if len(in.BaseDockerfile) == 0 {
-		from = p.found[0].Ref
 		base := p.found[0]
-		from = add(StageBase, base.Ref, []string{"image " + base.Ref + " " + brief(base.ID)}, base.ID)
+		from = add(StageBase, "", []string{"image " + base.Ref + " " + brief(base.ID)}, base.ID)
+		plan.Steps[0].Alias = base.Ref
 	} else {
 		parts, why := []string{string(in.BaseDockerfile)}, []string{BaseFile + " " + sumOf(string(in.BaseDockerfile))[:12]}
 		for _, f := range slices.SortedFunc(slices.Values(p.found), func(a, b Resolved) int { return cmp.Compare(a.Image, b.Image) }) {
@@ -117,6 +118,9 @@ func newPlan(in Inputs, p planned) (Plan, error) {
 		why = append(why, "apt "+a.Spec())
 	}
 	add(StageSystem, from, why, in.aptList())
+	if len(in.AptPackages) == 0 {
+		plan.Steps[len(plan.Steps)-1].Alias = p.repository + ":" + from
+	}
 	return plan, nil
 }
 
