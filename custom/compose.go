@@ -52,6 +52,7 @@ func (o *override) load(ctx context.Context, files ...types.ConfigFile) (*types.
 			opts.SkipInclude, opts.SkipExtends = true, true
 			opts.SkipResolveEnvironment, opts.SkipResolveLabels = true, true
 			opts.SkipNormalization, opts.ResolvePaths = true, false
+			opts.SkipConsistencyCheck = true // convert has lines for what it would find
 			opts.MaxNodeVisits = MaxYAMLNodes
 			opts.Interpolate = &interpolation.Options{
 				Substitute: o.substitute, LookupValue: o.lookup, TypeCastMapping: opts.Interpolate.TypeCastMapping,
@@ -88,7 +89,7 @@ func (o *override) merge(data []byte) {
 	var args map[string]string
 	for _, name := range names {
 		s := project.Services[name]
-		c := convert{override: o, from: s, out: Service{Name: name}}
+		c := convert{override: o, project: project, from: s, out: Service{Name: name}}
 		c.service()
 		switch name {
 		case "base", "core":

@@ -10,6 +10,8 @@ import (
 	"path"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 )
 
 // readContent walks home_default/ and shared/.
@@ -138,7 +140,7 @@ func (w *walk) file(rel string, info fs.FileInfo) error {
 		r.error("content-too-large", w.top, 0, "home_default/ and shared/ hold more than "+sizeText(MaxContent), "leave some data out")
 		return errStop
 	}
-	e, ok := r.hash(rel, MaxFile)
+	e, ok := r.hash(rel, MaxFile, unix.RESOLVE_NO_SYMLINKS)
 	if ok {
 		w.out = append(w.out, e)
 	}
@@ -146,8 +148,8 @@ func (w *walk) file(rel string, info fs.FileInfo) error {
 }
 
 // hash reads a regular file of the folder to its end.
-func (r *reader) hash(rel string, limit int64) (Entry, bool) {
-	f, info, err := r.tree.openFile(rel, 0)
+func (r *reader) hash(rel string, limit int64, resolve uint64) (Entry, bool) {
+	f, info, err := r.tree.openFile(rel, resolve)
 	if err != nil {
 		r.cannotOpen(rel, info, err)
 		return Entry{}, false

@@ -18,8 +18,9 @@ import (
 type convert struct {
 	*override
 
-	from types.ServiceConfig
-	out  Service
+	project *types.Project
+	from    types.ServiceConfig
+	out     Service
 }
 
 func (c *convert) service() {
@@ -36,6 +37,11 @@ func (c *convert) service() {
 		o.StopGrace = time.Duration(*s.StopGracePeriod)
 	}
 	o.DependsOn = slices.Sorted(maps.Keys(s.DependsOn))
+	for _, name := range o.DependsOn {
+		if _, ok := c.project.Services[name]; !ok {
+			c.refuse("override-value", c.at("depends_on"), fmt.Sprintf("services.%s waits for a service %q that does not exist", s.Name, short(name)), "check its name, or remove it")
+		}
+	}
 	o.ExtraHosts = s.ExtraHosts.AsList(":")
 	slices.Sort(o.ExtraHosts)
 	c.environment()
@@ -122,6 +128,9 @@ func (c *convert) mounts() {
 		switch v.Type {
 		case types.VolumeTypeVolume:
 			m.Volume = v.Source
+			if _, ok := c.project.Volumes[v.Source]; !ok && v.Source != "" {
+				c.refuse("override-value", c.lineOf(v.Target, "services", c.from.Name, "volumes"), fmt.Sprintf("services.%s.volumes names a volume %q that does not exist", c.from.Name, short(v.Source)), fmt.Sprintf("add at the end of the file: volumes: {%s: {}}", short(v.Source)))
+			}
 		case types.VolumeTypeTmpfs:
 			var options []string
 			if v.Tmpfs != nil && v.Tmpfs.Size > 0 {

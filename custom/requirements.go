@@ -347,7 +347,7 @@ func (q *requirements) local(rel string, line int, text string) {
 		}
 	}
 	if !q.wheel[target] {
-		e, ok := q.hash(target, MaxWheel)
+		e, ok := q.hash(target, MaxWheel, 0)
 		if !ok {
 			return
 		}

@@ -83,8 +83,13 @@ func (f *Folder) write(ctx context.Context, tmp string) error {
 			return err
 		}
 	}
-	for _, e := range slices.Concat(f.homeDefault, f.shared, f.requirements.Wheels) {
-		if err := s.entry(e); err != nil {
+	for _, e := range slices.Concat(f.homeDefault, f.shared) {
+		if err := s.entry(e, unix.RESOLVE_NO_SYMLINKS); err != nil {
+			return err
+		}
+	}
+	for _, e := range f.requirements.Wheels {
+		if err := s.entry(e, 0); err != nil {
 			return err
 		}
 	}
@@ -145,7 +150,7 @@ func (c *copying) small(rel string, data []byte) error {
 	return c.put(rel, data)
 }
 
-func (c *copying) entry(e Entry) error {
+func (c *copying) entry(e Entry, resolve uint64) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
@@ -165,12 +170,12 @@ func (c *copying) entry(e Entry) error {
 		}
 		return nil
 	}
-	return c.file(e)
+	return c.file(e, resolve)
 }
 
 // file copies one file and compares what it copied with what was read before.
-func (c *copying) file(e Entry) error {
-	in, _, err := c.from.openFile(e.Path, 0)
+func (c *copying) file(e Entry, resolve uint64) error {
+	in, _, err := c.from.openFile(e.Path, resolve)
 	if err != nil {
 		return changedError(e.Path, err)
 	}

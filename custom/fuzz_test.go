@@ -1,0 +1,76 @@
+package custom
+
+import (
+	"testing"
+	"unicode/utf8"
+
+	"github.com/conjuring/conjured/notice"
+)
+
+// fuzzFile reads a folder with one hostile file: whatever is in it, reading ends,
+// and every notice can be shown to a person.
+func fuzzFile(f *testing.F, name string, check func(t *testing.T, folder *Folder, l notice.List), seeds ...string) {
+	for _, s := range seeds {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		folder, l := Read(t.Context(), files{name: string(data)}.write(t, t.TempDir()), Options{})
+		if folder == nil {
+			t.Fatal("no folder")
+		}
+		for _, n := range l {
+			if n.Code == "" || n.What == "" || n.Means == "" || n.Do == "" || n.Line < 0 || !utf8.ValidString(n.String()) || printable(n.What) != n.What {
+				t.Errorf("cannot be shown: %+v", n)
+			}
+		}
+		if check != nil {
+			check(t, folder, l)
+		}
+	})
+}
+
+func FuzzApt(f *testing.F) {
+	fuzzFile(f, AptTXT, func(t *testing.T, folder *Folder, _ notice.List) {
+		for _, p := range folder.AptPackages() {
+			if !aptWord.MatchString(p.Spec()) || p.Name[0] == '-' {
+				t.Errorf("taken: %q", p.Spec())
+			}
+		}
+	}, "tree vim=1\n# c\n", "\xef\xbb\xbfvim;id\r\n", "a- b+ -o x")
+}
+
+func FuzzRequirements(f *testing.F) {
+	fuzzFile(f, RequirementsTXT, func(t *testing.T, folder *Folder, _ notice.List) {
+		for _, q := range folder.Requirements().Items {
+			if q.Name == "" || q.Spec == "" || q.Line < 1 || q.Spec[0] == '-' {
+				t.Errorf("taken: %+v", q)
+			}
+		}
+	}, "numpy==1 ; python_version<'3'\n-r x\n", "a\\\nb \\", "-e .\n./x.whl\n--hash=sha256:00\n", "x[a,b]>=1,<2 --hash=sha256:aa")
+}
+
+func FuzzEnvironment(f *testing.F) {
+	fuzzFile(f, "environment.yml", func(t *testing.T, folder *Folder, _ notice.List) {
+		for _, e := range folder.EnvironmentFiles() {
+			if !envName.MatchString(e.Name) {
+				t.Errorf("taken: %q", e.Name)
+			}
+		}
+	}, "name: base # x\nchannels: [a]\ndependencies:\n- a\n- pip: [b]\n", "a: &a [*a]", "? x\n: y", "name: 'q'\nname: b")
+}
+
+func FuzzOverride(f *testing.F) {
+	fuzzFile(f, OverrideYML, func(t *testing.T, folder *Folder, l notice.List) {
+		for _, s := range append(folder.Services(), folder.Override()) {
+			for _, m := range s.Mounts {
+				if !l.HasErrors() && (m.Host != "" || s.Privileged || s.NetworkHost || s.HostPID || s.HostIPC || len(s.Devices) > 0) {
+					t.Errorf("reaches the machine: %+v", s)
+				}
+			}
+		}
+	}, conjuringWith("shm_size: 1g", "ports: [\"80:80\"]"), conjuringWith("privileged: true"), "services: {a: {image: b, volumes: [/:/x]}}", "version: '3'\nservices:\n  conjuring:\n    ports: !reset []\n", conjuringWith("environment: [\"A=${B:-c}\"]"))
+}
+
+func FuzzDockerfile(f *testing.F) {
+	fuzzFile(f, BaseDockerfile, nil, "FROM a AS base\nRUN <<EOF\nx\nEOF\n", "# escape=`\nFROM a `\n AS base", "ARG X\nFROM $X")
+}
