@@ -98,7 +98,7 @@ type Hub struct {
 	secrets secrets
 	queue   *queue
 	deploy  chan struct{} // holds one token: who has it may change the serving hub
-	wake    chan struct{} // asks the supervisor to look now
+	up      chan struct{} // closed when Run answers
 
 	mu     sync.Mutex
 	class  Class
@@ -131,7 +131,7 @@ func New(c Config) (*Hub, error) {
 	}
 	h := &Hub{
 		cfg: c, paths: newPaths(c), queue: newQueue(c.startsAtOnce()),
-		deploy: make(chan struct{}, 1), wake: make(chan struct{}, 1), starts: map[string]*start{},
+		deploy: make(chan struct{}, 1), up: make(chan struct{}), starts: map[string]*start{},
 	}
 	h.deploy <- struct{}{}
 	if err := h.paths.make(); err != nil {

@@ -24,6 +24,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.mu.Lock()
 	h.live = ctx
 	h.mu.Unlock()
+	close(h.up)
 	var wg sync.WaitGroup
 	errs := make(chan error, 2)
 	wg.Go(func() {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -112,10 +113,12 @@ func (h *Hub) StopAll(ctx context.Context) error {
 }
 
 func (h *Hub) stopServers(ctx context.Context, which func(user string) bool) error {
+	ids := map[string]bool{}
 	h.mu.Lock()
-	for _, s := range h.starts {
+	for id, s := range h.starts {
 		if which(s.ask.User) {
 			s.cancel()
+			ids[id] = true
 		}
 	}
 	h.mu.Unlock()
@@ -123,13 +126,12 @@ func (h *Hub) stopServers(ctx context.Context, which func(user string) bool) err
 	if err != nil {
 		return fmt.Errorf("cannot list the servers: %w", err)
 	}
-	var ids []string
 	for _, c := range cs {
 		if which(c.Labels[labelUser]) {
-			ids = append(ids, serverID(c.Labels[labelUser], c.Labels[labelServer]))
+			ids[serverID(c.Labels[labelUser], c.Labels[labelServer])] = true
 		}
 	}
-	return each(ids, func(id string) error { return h.stopServer(ctx, id) })
+	return each(slices.Sorted(maps.Keys(ids)), func(id string) error { return h.stopServer(ctx, id) })
 }
 
 // stopServer ends one server, waits for its container to go, and clears its place.
