@@ -77,7 +77,7 @@ func TestGivesUpAfterThreeUntilResync(t *testing.T) {
 			t.Errorf("phase %s serving %s", s.Phase, s.Serving.ID)
 		}
 		time.Sleep(50 * time.Minute)
-		if n := b.w.ended["environment injected"]; n != 3 {
+		if n := b.w.count("environment injected"); n != 3 {
 			t.Errorf("%d tries before the resync, want 3", n)
 		}
 		time.Sleep(3 * time.Hour) // one more try each resync
@@ -96,12 +96,12 @@ func TestPermanentErrorsAreNotRetried(t *testing.T) {
 				t.Errorf("outcome %+v", out)
 			}
 			time.Sleep(24 * time.Hour)
-			if got := b.w.ended["environment no such package"]; got != n {
+			if got := b.w.count("environment no such package"); got != n {
 				t.Errorf("%d tries in %d wishes", got, n)
 			}
 		}
-		if s := b.Snapshot(); s.Serving.ID != good.ID || !s.Sealed || b.w.roster != "r2" {
-			t.Errorf("serving %s, sealed %t, roster %s", s.Serving.ID, s.Sealed, b.w.roster)
+		if s := b.Snapshot(); s.Serving.ID != good.ID || !s.Sealed || b.w.accounts() != "r2" {
+			t.Errorf("serving %s, sealed %t, roster %s", s.Serving.ID, s.Sealed, b.w.accounts())
 		}
 	})
 }
@@ -114,7 +114,7 @@ func TestFallbackOnFirstBoot(t *testing.T) {
 			}
 			time.Sleep(5 * time.Minute)
 			s := b.Snapshot()
-			if !s.Fallback || s.Serving.ID != "fallback" || s.Desired != bad || b.w.roster != "r1" {
+			if !s.Fallback || s.Serving.ID != "fallback" || s.Desired != bad || b.w.accounts() != "r1" {
 				t.Errorf("fallback %t serving %q desired %q", s.Fallback, s.Serving.ID, s.Desired.ID)
 			}
 			if codes := codes(s); !strings.Contains(codes, "serving-fallback") || !strings.Contains(codes, "misspelt") {
@@ -138,6 +138,20 @@ func codes(s Snapshot) string {
 	return strings.Join(out, " ")
 }
 
+// What was collected is built again when it is wished again.
+func TestCollectedIsBuiltAgain(t *testing.T) {
+	inBox(t, nil, func(t *testing.T, b *box) {
+		for i := range keepGood + 1 {
+			b.try(t, setup("r1", fmt.Sprint("i", i), "e1"))
+			time.Sleep(30 * time.Second) // collected, not yet sealed
+		}
+		b.try(t, setup("r1", "i0", "e1"))
+		if n := b.w.count("image <nil>"); n != keepGood+2 {
+			t.Errorf("%d images built", n)
+		}
+	})
+}
+
 func TestUndo(t *testing.T) {
 	inBox(t, nil, func(t *testing.T, b *box) {
 		if _, err := b.Undo(t.Context()); !errors.Is(err, ErrNoPrevious) {
@@ -147,7 +161,7 @@ func TestUndo(t *testing.T) {
 		b.try(t, one)
 		b.try(t, two)
 		for _, want := range []Setup{one, two} {
-			b.w.wishes = append(b.w.wishes, want)
+			b.w.look(func() { b.w.wishes = append(b.w.wishes, want) })
 			got, err := b.Undo(t.Context())
 			if err != nil || got != want {
 				t.Errorf("undo gives %q, %v, want %q", got.ID, err, want.ID)
@@ -194,15 +208,15 @@ func TestStoreFull(t *testing.T) {
 			t.Errorf("wish answers %v", err)
 		}
 		time.Sleep(3 * time.Hour)
-		if s := b.Snapshot(); !s.ReadOnly || s.Desired != one || b.w.done[Image] != 1 || codes(s) == "" {
-			t.Errorf("read-only %t, desired %q, %d images", s.ReadOnly, s.Desired.ID, b.w.done[Image])
+		if s := b.Snapshot(); !s.ReadOnly || s.Desired != one || b.w.count("image <nil>") != 1 || codes(s) == "" {
+			t.Errorf("read-only %t, desired %q, %d images", s.ReadOnly, s.Desired.ID, b.w.count("image <nil>"))
 		}
 		_ = b.stop()
-		b.w.serving = Setup{}
+		b.w.look(func() { b.w.serving = Setup{} })
 		*b = *start(t, b.w, nil)
 		time.Sleep(time.Minute)
-		if b.w.serving != one {
-			t.Errorf("with a full disk %q serves", b.w.serving.ID)
+		if s := b.Snapshot().Serving; s != one {
+			t.Errorf("with a full disk %q serves", s.ID)
 		}
 		b.w.store.fail(false)
 		time.Sleep(time.Minute)
@@ -226,8 +240,8 @@ func TestCrashLoopEnds(t *testing.T) {
 			*b = *start(t, b.w, nil)
 		}
 		time.Sleep(30 * time.Minute)
-		if s := b.Snapshot(); s.Phase != Held || b.w.done[Image] != 1 || !strings.Contains(codes(s), "interrupted") {
-			t.Errorf("phase %s, %d images, notices %s", s.Phase, b.w.done[Image], codes(s))
+		if s := b.Snapshot(); s.Phase != Held || b.w.count("image <nil>") != 1 || !strings.Contains(codes(s), "interrupted") {
+			t.Errorf("phase %s, %d images, notices %s", s.Phase, b.w.count("image <nil>"), codes(s))
 		}
 	})
 }

@@ -18,10 +18,10 @@ func fold(d Desired, a Actual, r outcome, now time.Time, c Config) Actual {
 		a = achieve(a, r.Action)
 	case r.stopped:
 		entry.Outcome = OutcomeCancelled
-		a = doubt(a, r.Kind)
+		a = doubt(a, r.Action)
 	default:
 		entry.Outcome, entry.Notices = OutcomeFailed, notice.For(r.err)
-		a = doubt(a, r.Kind)
+		a = doubt(a, r.Action)
 		a = blame(d, a, r, now, c)
 	}
 	if a.Last == nil {
@@ -49,22 +49,38 @@ func achieve(a Actual, x Action) Actual {
 	case Seal:
 		a.Sealed = s.EnvironmentKey()
 	case Collect:
+		a = forget(a, x.Keep)
 		a.Garbage = false
 	}
 	return a
 }
 
-// doubt is a after an action of kind k stopped half way: what it may have changed is
+// forget is a after a Collect, as far as it may have come: what it was not told to keep
+// counts as gone until somebody looks. Building what is there after all costs nothing.
+func forget(a Actual, keep []Setup) Actual {
+	maps.DeleteFunc(a.Images, func(image string, _ bool) bool {
+		return !slices.ContainsFunc(keep, func(s Setup) bool { return s.Image == image })
+	})
+	maps.DeleteFunc(a.Environments, func(key string, _ bool) bool {
+		return !slices.ContainsFunc(keep, func(s Setup) bool { return s.EnvironmentKey() == key })
+	})
+	a.Checked = 0
+	return a
+}
+
+// doubt is a after x stopped half way: what it may have changed is
 // not known any more. An accounts file or a mount that is half new must be made again
 // even if the wish goes back; what serves is looked at.
-func doubt(a Actual, k Kind) Actual {
-	switch k {
+func doubt(a Actual, x Action) Actual {
+	switch x.Kind {
 	case Roster:
 		a.Roster = ""
 	case Content:
 		a.Content = ""
-	case Deploy, Collect:
+	case Deploy:
 		a.Checked = 0
+	case Collect:
+		a = forget(a, x.Keep)
 	}
 	return a
 }

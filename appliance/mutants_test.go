@@ -48,8 +48,9 @@ func mutants() []mutant {
 			{"owner.go", "\tswitch err := o.save(plan); {\n", "\tfor _, x := range plan {\n\t\to.start(ctx, x)\n\t}\n\ttime.Sleep(time.Microsecond)\n\tplan = nil\n\tswitch err := o.save(plan); {\n"},
 		}},
 		one("act without a store", "owner.go", "o.a.ReadOnly = err != nil", "o.a.ReadOnly = false"),
-		one("a failure counts as done", "fold.go", "a = doubt(a, r.Kind)\n\t\ta = blame", "a = achieve(a, r.Action)\n\t\ta = blame"),
+		one("a failure counts as done", "fold.go", "a = doubt(a, r.Action)\n\t\ta = blame", "a = achieve(a, r.Action)\n\t\ta = blame"),
 		one("the fallback replaces the wish", "owner.go", "o.a = fold(o.d, o.a, r, now, o.cfg)", "o.a = fold(o.d, o.a, r, now, o.cfg)\n\tif r.Kind == Deploy && r.err == nil {\n\t\to.d.Setup = r.Setup\n\t}"),
+		one("collect and not know it", "fold.go", "a = forget(a, x.Keep)\n\t\ta.Garbage = false", "a.Garbage = false"),
 		one("believe a torn file", "journal.go", "|| e.SHA256 != hex.EncodeToString(sum[:])", "|| hex.EncodeToString(sum[:]) == \"\""),
 	}
 }
@@ -136,6 +137,8 @@ func runMutant(ctx context.Context, overlay string) (string, error) {
 		return out, err
 	case strings.Contains(out, "[build failed]"):
 		return out, errors.New("it does not compile")
+	case !strings.Contains(out, "--- FAIL: ") && !strings.Contains(out, "panic: "):
+		return out, errors.New("no test ran")
 	}
 	return out, nil
 }

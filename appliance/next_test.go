@@ -129,7 +129,7 @@ func TestNextStepByStep(t *testing.T) {
 	s := setup("r1", "i1", "e1")
 	d := Desired{Setup: s, Wish: 1, Check: 1}
 	var a Actual
-	for _, want := range []string{"observe", "roster content image", "environment", "deploy", "collect", "seal", ""} {
+	for _, want := range []string{"observe", "roster content image", "environment", "deploy", "collect", "observe", "seal", ""} {
 		var got []string
 		for _, x := range next(d, a, nil) {
 			got = append(got, string(x.Kind))

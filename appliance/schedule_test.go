@@ -22,7 +22,7 @@ type box struct {
 func start(t *testing.T, w *world, change func(*Config)) *box {
 	t.Helper()
 	w.mu.Lock()
-	w.off = false
+	w.off, w.over = false, false
 	clear(w.running)
 	w.mu.Unlock()
 	c := w.config()
@@ -46,7 +46,7 @@ func start(t *testing.T, w *world, change func(*Config)) *box {
 				w.problem("%s outlives Run", k)
 			}
 		}
-		w.off = true
+		w.off, w.over = true, true
 		return err
 	}}
 }
@@ -163,6 +163,7 @@ func TestSchedules(t *testing.T) {
 					w.mu.Lock()
 					if w.running[Deploy] == 0 {
 						w.serving = Setup{}
+						w.ended["broken"] = 1 // the owner cannot know before it has looked
 					}
 					w.mu.Unlock()
 					_ = b.Recheck(t.Context())
@@ -209,7 +210,8 @@ func TestPowerCuts(t *testing.T) {
 						w.wishes = append(w.wishes, next)
 						w.mu.Unlock()
 						accepted := make(chan error, 1)
-						go func() { accepted <- b.Wish(t.Context(), next) }()
+						before := b
+						go func() { accepted <- before.Wish(t.Context(), next) }()
 						time.Sleep(lag)
 						select {
 						case err := <-accepted:
@@ -256,7 +258,8 @@ func TestRosterAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(2500 * time.Millisecond)
-			if got := w.roster; got != s.Roster {
+			var got string
+			if w.look(func() { got = w.roster }); got != s.Roster {
 				t.Errorf("wish %d: roster %q, want %q", i, got, s.Roster)
 			}
 		}
@@ -287,7 +290,7 @@ func TestSupersededBuilds(t *testing.T) {
 					}
 					time.Sleep(10 * time.Second)
 				}
-				if got := w.ended["image context canceled"]; got != tt.cancelled {
+				if got := w.count("image context canceled"); got != tt.cancelled {
 					t.Errorf("%d image builds cancelled, want %d", got, tt.cancelled)
 				}
 				if out, err := b.await(t, tt.second.ID); err != nil || out.Verdict != Served {

@@ -25,10 +25,10 @@ type world struct {
 	served   []Setup // in order of deployment, also before power cuts
 	faults   map[Kind][]fault
 	took     map[Kind]time.Duration
-	blind    int // observations yet to fail
-	off      bool
+	blind    int  // observations yet to fail
+	off      bool // the power is: nothing has an effect any more
+	over     bool // Run has returned: nothing may start any more
 	running  map[Kind]int
-	done     map[Kind]int
 	ended    map[string]int // kind and error, for tests that count
 	wishes   []Setup        // asked for; the last may not be accepted
 	store    *memStore
@@ -50,7 +50,7 @@ const (
 func newWorld() *world {
 	return &world{
 		images: map[string]bool{}, envs: map[string]bool{}, faults: map[Kind][]fault{},
-		running: map[Kind]int{}, done: map[Kind]int{}, ended: map[string]int{}, store: &memStore{},
+		running: map[Kind]int{}, ended: map[string]int{}, store: &memStore{},
 		took: map[Kind]time.Duration{
 			Observe: time.Second, Roster: time.Second, Content: 5 * time.Second, Image: 40 * time.Second,
 			Environment: 20 * time.Second, Deploy: 7 * time.Second, Collect: 9 * time.Second, Seal: 60 * time.Second,
@@ -92,7 +92,6 @@ func (w *world) Do(ctx context.Context, x Action) (Result, error) {
 		}
 		return Result{}, err
 	}
-	w.done[x.Kind]++
 	w.achieve(x)
 	return Result{Notices: notice.List{{Code: "done", Severity: notice.SeverityInfo, What: string(x.Kind)}}}, nil
 }
@@ -102,11 +101,13 @@ func (w *world) begin(x Action) fault {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := x.Setup
-	if w.off {
+	if w.over {
 		w.problem("%s of %s starts after the end", x.Kind, s.ID)
-		return works
 	}
-	if w.running[x.Kind]++; w.running[x.Kind] > 1 {
+	if w.running[x.Kind]++; w.off {
+		return works // begun in the instant of the power cut
+	}
+	if w.running[x.Kind] > 1 {
 		w.problem("two actions of kind %s", x.Kind)
 	}
 	if !w.store.failing() && !slices.ContainsFunc(w.store.synced().Running, func(y Action) bool { return y.Kind == x.Kind && y.Setup == s }) {
@@ -227,6 +228,26 @@ func (w *world) Observe(ctx context.Context) (Actual, error) {
 		return Actual{}, &notice.Error{Notice: notice.Notice{Code: "docker-stopped", Severity: notice.SeverityError, What: "Docker is not running"}}
 	}
 	return a, nil
+}
+
+// look calls f while nothing changes.
+func (w *world) look(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+// accounts is the roster that is applied.
+func (w *world) accounts() (roster string) {
+	w.look(func() { roster = w.roster })
+	return roster
+}
+
+// count is how many actions of a kind ended as told, as in "image context canceled".
+func (w *world) count(kindAndError string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ended[kindAndError]
 }
 
 // cut takes the power away: nothing that is under way has an effect any more, what was
