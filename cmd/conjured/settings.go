@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/conjuring/conjured/notice"
+)
+
+// settingsFile holds the box's own settings. A stick cannot change it.
+const settingsFile = "/etc/conjured/conjured.yaml"
+
+// settings are the keys of conjured.yaml; every one is optional, and flags win.
+type settings struct {
+	State  string   `yaml:"state"`  // directory; default /var/lib/conjured
+	Listen []string `yaml:"listen"` // addresses of the front door; default ":8989"
+	Images string   `yaml:"images"` // repository of our images; default conjuring/conjuring
+	Limits limits   `yaml:"limits"`
+	Policy policy   `yaml:"policy"`
+}
+
+// limits bound one student's server; zero means "from the machine's size".
+type limits struct {
+	MemoryMB int     `yaml:"memory_mb"`
+	CPUs     float64 `yaml:"cpus"`
+	Pids     int     `yaml:"pids"`
+}
+
+// policy lists what docker-compose.override.yml may ask of this box beyond the usual.
+type policy struct {
+	Privileged bool     `yaml:"privileged"`
+	HostNet    bool     `yaml:"host_network"`
+	HostPaths  []string `yaml:"host_paths"` // directories of the box that may be mounted
+	Devices    []string `yaml:"devices"`    // host devices that may be passed in
+	CapAdd     []string `yaml:"cap_add"`    // capabilities beyond Docker's default set
+}
+
+func defaultSettings() settings {
+	return settings{State: defaultState, Listen: []string{":8989"}, Images: "conjuring/conjuring"}
+}
+
+// readSettings reads path over the defaults. A missing file is fine; unknown keys
+// are errors with their line and the nearest name.
+func readSettings(path string) (settings, error) {
+	s := defaultSettings()
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("cannot read the settings: %w", err)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(b))
+	dec.KnownFields(true)
+	if err := dec.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
+		return s, settingsErrors(path, err)
+	}
+	return s, nil
+}
+
+// settingsErrors words each complaint of the YAML library as a notice.
+func settingsErrors(path string, err error) error {
+	var l notice.List
+	line := regexp.MustCompile(`line (\d+)`)
+	field := regexp.MustCompile(`field (\S+) not found`)
+	for _, msg := range strings.Split(err.Error(), "\n") {
+		m := line.FindStringSubmatch(msg)
+		if m == nil {
+			continue
+		}
+		n, _ := strconv.Atoi(m[1])
+		what, do := strings.TrimSpace(msg), "correct the line; every key is optional and may be left out"
+		if f := field.FindStringSubmatch(msg); f != nil {
+			what = fmt.Sprintf("there is no setting called %q", f[1])
+			do = fmt.Sprintf("did you mean %q? Otherwise remove the line", nearest(f[1], settingNames()))
+		}
+		l = append(l, notice.Notice{
+			Code: "settings-bad", Severity: notice.SeverityError, File: path, Line: n,
+			What: what, Means: "conjured did not start, so that no setting is silently ignored", Do: do,
+		})
+	}
+	if len(l) == 0 {
+		return fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return l
+}
+
+func settingNames() []string {
+	return []string{
+		"state", "listen", "images", "limits", "policy", "memory_mb", "cpus", "pids",
+		"privileged", "host_network", "host_paths", "devices", "cap_add",
+	}
+}
+
+// nearest is the name with the smallest edit distance to s.
+func nearest(s string, names []string) string {
+	best, at := "", 1<<30
+	for _, n := range names {
+		if d := distance(s, n); d < at {
+			best, at = n, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's, over bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diag := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diag
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			diag = row[j]
+			row[j] = min(row[j]+1, row[j-1]+1, cost)
+		}
+	}
+	return row[len(b)]
+}
