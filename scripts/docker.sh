@@ -1,0 +1,45 @@
+#!/bin/sh
+# docker.sh start|stop: see that a Docker Engine answers.
+# Where systemd (or anything else) supervises Docker it is asked to; where nothing
+# does, dockerd is started here, its pid is kept, and `stop` ends that one only.
+set -eu
+
+run=/run/conjured-docker
+pidfile=$run/dockerd.pid
+log=$run/dockerd.log
+sudo=""
+[ "$(id -u)" = 0 ] || sudo=sudo
+
+answers() { $sudo docker version >/dev/null 2>&1; }
+
+start() {
+	answers && return
+	if [ -d /run/systemd/system ]; then
+		$sudo systemctl start docker
+	else
+		echo "Starting Docker (nothing supervises it on this machine)..."
+		$sudo mkdir -p $run
+		$sudo sh -c "PATH=\$PATH:/usr/sbin:/sbin; setsid nohup dockerd --live-restore >$log 2>&1 & echo \$! >$pidfile"
+	fi
+	for _ in $(seq 60); do
+		answers && return
+		sleep 0.5
+	done
+	echo "Docker does not answer on /var/run/docker.sock. The end of $log:" >&2
+	$sudo tail -n 15 $log >&2 || true
+	exit 1
+}
+
+stop() {
+	[ -f $pidfile ] || return 0
+	$sudo kill "$(cat $pidfile)" 2>/dev/null || true
+	$sudo rm -f $pidfile
+}
+
+case ${1:-} in
+start | stop) "$1" ;;
+*)
+	echo "docker.sh start|stop" >&2
+	exit 2
+	;;
+esac
