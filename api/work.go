@@ -26,6 +26,13 @@ type Result struct {
 	ID      string          `json:"id"`
 	Serving bool            `json:"serving"` // false: it failed, and the setup before it still serves
 	Notices []notice.Notice `json:"notices"`
+	Logins  []Login         `json:"logins,omitempty"` // passwords that were made up; shown this once
+}
+
+// Login is a name with a password that was made up. It is kept nowhere.
+type Login struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
 }
 
 // Users are the accounts of the roster, by name.

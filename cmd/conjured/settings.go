@@ -35,13 +35,16 @@ type limits struct {
 	Pids     int     `yaml:"pids"`
 }
 
-// policy lists what docker-compose.override.yml may ask of this box beyond the usual.
+// policy lists what docker-compose.override.yml may ask of this box beyond the usual;
+// custom.Policy says what each key means.
 type policy struct {
 	Privileged bool     `yaml:"privileged"`
-	HostNet    bool     `yaml:"host_network"`
-	HostPaths  []string `yaml:"host_paths"` // directories of the box that may be mounted
-	Devices    []string `yaml:"devices"`    // host devices that may be passed in
-	CapAdd     []string `yaml:"cap_add"`    // capabilities beyond Docker's default set
+	HostPaths  []string `yaml:"host_paths"`
+	Devices    []string `yaml:"devices"`
+	HostNet    bool     `yaml:"host_net"`
+	HostPID    bool     `yaml:"host_pid"`
+	HostIPC    bool     `yaml:"host_ipc"`
+	CapAdd     []string `yaml:"cap_add"`
 }
 
 func defaultSettings() settings {
@@ -97,7 +100,7 @@ func settingsErrors(path string, err error) error {
 func settingNames() []string {
 	return []string{
 		"state", "listen", "images", "limits", "policy", "memory_mb", "cpus", "pids",
-		"privileged", "host_network", "host_paths", "devices", "cap_add",
+		"privileged", "host_net", "host_pid", "host_ipc", "host_paths", "devices", "cap_add",
 	}
 }
 

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/conjuring/conjured/appliance"
+	"github.com/conjuring/conjured/custom"
+	"github.com/conjuring/conjured/engine"
+	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/hub"
+	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
+)
+
+// deploy makes a setup the class: what new servers are made of, the packages of new
+// kernels, and the hub if what it is started from has changed. The hub comes first,
+// because its candidate is the step that can fail; the label is one rename.
+func (b *box) deploy(ctx context.Context, x appliance.Action, sink progress.Sink) (notice.List, error) {
+	f, err := b.folderOf(ctx, x.Setup)
+	if err != nil {
+		return nil, err
+	}
+	img, err := b.records.image(x.Setup.Image)
+	if err != nil {
+		return nil, err
+	}
+	env, err := b.records.environment(x.Setup.EnvironmentKey())
+	if err != nil {
+		return nil, err
+	}
+	g, err := b.store.Generation(environments.Base, env.Number)
+	if err != nil {
+		return nil, err
+	}
+	srv, err := b.placeSrv(x.Setup, f)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.engine.EnsureNetwork(ctx, b.network()); err != nil {
+		return nil, err
+	}
+	l, err := b.hub.Deploy(ctx, hub.Spec{
+		CoreImage: img.Core, SrvDir: srv, ClassName: f.Name(), Env: hubEnv(f),
+		Fingerprint: digest(img.Core, x.Setup.Code, f.Name(), b.recipe),
+	}, sink)
+	if err != nil {
+		return l, err
+	}
+	if err := b.store.Flip(environments.Current, g); err != nil {
+		return l, err
+	}
+	b.hub.SetClass(hub.Class{
+		Image: img.System, EnvDir: b.store.Root(), Shared: b.place.join("content", custom.SharedDir),
+		Server: b.serverSpec(f.Override()),
+	})
+	if err := b.hub.SetServices(ctx, b.serviceSpecs(f.Services())); err != nil {
+		return l, err
+	}
+	b.front.setName(f.Name())
+	b.serving.Store(&x.Setup)
+	return l, nil
+}
+
+// network is the students' bridge: no student reaches another one's container.
+func (b *box) network() engine.Network {
+	return engine.Network{Name: "conjured-" + b.place.Instance, Isolated: true}
+}
+
+// placeSrv lays the teacher's srv/ out for the hub: flat, as the old project did (A9),
+// in a directory of its own that stays as it is. "" when there is none.
+func (b *box) placeSrv(s appliance.Setup, f *custom.Folder) (string, error) {
+	files := f.Srv()
+	if len(files) == 0 {
+		return "", nil
+	}
+	dir := b.place.join("srv", s.Code)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	tmp := dir + ".tmp"
+	if err := os.RemoveAll(tmp); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(tmp, 0o755); err != nil {
+		return "", fmt.Errorf("cannot lay out srv: %w", err)
+	}
+	for _, file := range files {
+		if err := writeFile(filepath.Join(tmp, filepath.Base(file.Name)), file.Data, 0o644); err != nil {
+			return "", err
+		}
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return "", fmt.Errorf("cannot lay out srv: %w", err)
+	}
+	return dir, nil
+}
+
+// hubEnv is what the override tells the class through its environment.
+func hubEnv(f *custom.Folder) map[string]string {
+	out := map[string]string{}
+	for _, e := range f.Override().Env {
+		if k, v, ok := strings.Cut(e, "="); ok {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// groupID is the build argument of the old project (A6); 0 when it is not given.
+func groupID(args map[string]string) int {
+	n, err := strconv.Atoi(args["GROUP_ID"])
+	if err != nil || n < 1 {
+		return 0
+	}
+	return n
+}
+
+// Observe looks at the world for the owner: which records still stand for something.
+func (b *box) Observe(ctx context.Context) (appliance.Actual, error) {
+	a := appliance.Actual{
+		Roster: readWord(b.place.join("users", "applied")), Content: readWord(b.place.join("content", "published")),
+		Sealed: readWord(b.place.join("sealed")),
+		Images: map[string]bool{}, Environments: map[string]bool{},
+	}
+	if err := b.observeBuilt(ctx, &a); err != nil {
+		return a, err
+	}
+	if s := b.serving.Load(); s != nil {
+		o, err := b.hub.Observe(ctx)
+		if err != nil {
+			return a, err
+		}
+		if o.Running {
+			a.Serving = *s
+		}
+	}
+	return a, nil
+}
+
+func (b *box) observeBuilt(ctx context.Context, a *appliance.Actual) error {
+	fps, err := b.records.images()
+	if err != nil {
+		return err
+	}
+	for _, fp := range fps {
+		r, err := b.records.image(fp)
+		if err != nil {
+			continue // a record that cannot be read is made again
+		}
+		there, err := b.imagesThere(ctx, r.Core, r.System)
+		if err != nil {
+			return err
+		}
+		a.Images[fp] = there
+	}
+	for _, s := range b.known() {
+		if r, err := b.records.environment(s.EnvironmentKey()); err == nil {
+			g, err := b.store.Generation(environments.Base, r.Number)
+			a.Environments[s.EnvironmentKey()] = err == nil && g.ID == r.ID
+		}
+	}
+	return nil
+}
+
+func (b *box) imagesThere(ctx context.Context, ids ...string) (bool, error) {
+	for _, id := range ids {
+		if _, err := b.engine.Image(ctx, id); err != nil {
+			if errors.Is(err, engine.ErrNotFound) {
+				return false, nil
+			}
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// known are the setups that the owner may ask about.
+func (b *box) known() []appliance.Setup {
+	s := b.owner.Snapshot()
+	return append([]appliance.Setup{s.Desired, s.Serving, b.builtin}, s.Good...)
+}
+
+// readWord is the text of a small file, "" when it is not there.
+func readWord(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) || len(b) > 1<<10 {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}

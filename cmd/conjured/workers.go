@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/conjuring/conjured/appliance"
+	"github.com/conjuring/conjured/custom"
+	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/homes"
+	"github.com/conjuring/conjured/layers"
+	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
+)
+
+// worker makes a function the owner's worker of one kind. It names the progress after
+// the kind, says when the work is over, and marks errors that lie in the teacher's
+// files as permanent: trying again would not mend them.
+type worker struct {
+	kind appliance.Kind
+	news *progress.Hub
+	do   func(ctx context.Context, x appliance.Action, sink progress.Sink) (notice.List, error)
+}
+
+func (w worker) Do(ctx context.Context, x appliance.Action) (appliance.Result, error) {
+	job, spoke := string(w.kind), false
+	sink := progress.Func(func(e progress.Event) {
+		if e.State != progress.Running {
+			return // a step's end is not the job's
+		}
+		e.Job, spoke = job, true
+		w.news.Progress(e)
+	})
+	l, err := w.do(ctx, x, sink)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		w.news.Progress(progress.Event{Job: job, Step: notice.For(err)[0].What, State: progress.Failed})
+	case spoke:
+		w.news.Progress(progress.Event{Job: job, State: progress.Done})
+	}
+	if err != nil && inFolder(err) {
+		err = appliance.Permanent(err)
+	}
+	return appliance.Result{Notices: l}, err
+}
+
+// inFolder tells whether an error names a file of the teacher's.
+func inFolder(err error) bool {
+	for _, n := range notice.For(err) {
+		if n.File != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// workers are all of them.
+func (b *box) workers() map[appliance.Kind]appliance.Worker {
+	out := map[appliance.Kind]appliance.Worker{}
+	for kind, do := range map[appliance.Kind]func(context.Context, appliance.Action, progress.Sink) (notice.List, error){
+		appliance.Roster: b.applyRoster, appliance.Content: b.publish, appliance.Image: b.buildImage,
+		appliance.Environment: b.buildEnvironment, appliance.Deploy: b.deploy,
+		appliance.Seal: b.seal, appliance.Collect: b.collect,
+	} {
+		out[kind] = worker{kind, b.news, do}
+	}
+	return out
+}
+
+// applyRoster makes the accounts what users.csv says. Passwords are in the folder that
+// was read in this process and nowhere else.
+func (b *box) applyRoster(ctx context.Context, x appliance.Action, _ progress.Sink) (notice.List, error) {
+	f, ok := b.shelf.fresh(x.Setup.ID)
+	if !ok {
+		return nil, appliance.Permanent(&notice.Error{Notice: notice.Notice{
+			Code: "roster-not-read", Severity: notice.SeverityWarning, File: custom.UsersCSV,
+			What:  "the newest users.csv was not applied before conjured stopped",
+			Means: "the accounts are those of before",
+			Do:    "apply the folder again: conjured apply DIR",
+		}})
+	}
+	c, err := b.users.Apply(ctx, f.Roster())
+	if err != nil {
+		return nil, err
+	}
+	b.logins.add(c.Generated)
+	for _, name := range c.Removed {
+		b.door.CloseUser(name)
+		if err := b.hub.Remove(ctx, name); err != nil {
+			return nil, fmt.Errorf("cannot put %s out: %w", name, err)
+		}
+	}
+	return nil, writeFile(b.place.join("users", "applied"), []byte(x.Setup.Roster), 0o600)
+}
+
+// publish makes the shared folder and the skeleton of new homes what the folder holds.
+func (b *box) publish(ctx context.Context, x appliance.Action, sink progress.Sink) (notice.List, error) {
+	for _, part := range []string{custom.SharedDir, custom.HomeDefaultDir} {
+		from, to := filepath.Join(b.place.setup(x.Setup.ID), part), b.place.join("content", part)
+		if _, err := homes.Sync(ctx, from, to, x.Setup.Content, sink); err != nil {
+			return nil, err
+		}
+	}
+	return nil, writeFile(b.place.join("content", "published"), []byte(x.Setup.Content), 0o600)
+}
+
+// buildImage sees to base, core and system.
+func (b *box) buildImage(ctx context.Context, x appliance.Action, sink progress.Sink) (notice.List, error) {
+	f, err := b.folderOf(ctx, x.Setup)
+	if err != nil {
+		return nil, err
+	}
+	in := layers.Inputs{
+		BaseDockerfile: f.BaseDockerfile(), GroupID: groupID(f.Override().BuildArgs),
+		FallbackBase: b.owner.Snapshot().Serving.ID == "" && b.serving.Load() == nil,
+	}
+	for _, a := range f.AptPackages() {
+		in.AptPackages = append(in.AptPackages, layers.Package{Name: a.Name, Version: a.Version, File: custom.AptTXT, Line: a.Line})
+	}
+	r, err := b.images.Build(ctx, in, sink)
+	if err != nil {
+		return nil, err
+	}
+	v := imageRecord{Base: r.Base, Core: r.Core, System: r.System, Key: r.Key}
+	return r.Notices, writeJSON(b.records.imageFile(x.Setup.Image), v)
+}
+
+// buildEnvironment sees to a generation of the base environment in the setup's image.
+func (b *box) buildEnvironment(ctx context.Context, x appliance.Action, sink progress.Sink) (notice.List, error) {
+	f, err := b.folderOf(ctx, x.Setup)
+	if err != nil {
+		return nil, err
+	}
+	img, err := b.records.image(x.Setup.Image)
+	if err != nil {
+		return nil, fmt.Errorf("cannot tell in which image to build: %w", err)
+	}
+	req := f.Requirements()
+	spec := environments.Spec{Env: environments.Base, Core: b.lock, Image: img.System, Files: os.DirFS(b.place.setup(x.Setup.ID))}
+	for _, r := range req.Items {
+		spec.Requirements = append(spec.Requirements, environments.Requirement(r))
+	}
+	for _, w := range req.Wheels {
+		spec.Wheels = append(spec.Wheels, environments.Wheel{Path: w.Path, SHA256: w.SHA256})
+	}
+	m, err := b.envs.Make(ctx, spec, sink)
+	if err != nil {
+		return nil, err
+	}
+	v := environmentRecord{Number: m.Generation.Number, ID: m.Generation.ID, Image: img.System}
+	return m.Notices, writeJSON(b.records.environmentFile(x.Setup.EnvironmentKey()), v)
+}
+
+// folderOf is the folder of a setup; the built-in setup is an empty folder.
+func (b *box) folderOf(ctx context.Context, s appliance.Setup) (*custom.Folder, error) {
+	if s.ID == b.builtin.ID {
+		return &custom.Folder{}, nil
+	}
+	return b.shelf.get(ctx, s.ID)
+}
+
+// seal makes the image latest complete by itself.
+func (b *box) seal(ctx context.Context, x appliance.Action, sink progress.Sink) (notice.List, error) {
+	img, err := b.records.image(x.Setup.Image)
+	if err != nil {
+		return nil, err
+	}
+	env, err := b.records.environment(x.Setup.EnvironmentKey())
+	if err != nil {
+		return nil, err
+	}
+	g, err := b.store.Generation(environments.Base, env.Number)
+	if err != nil {
+		return nil, err
+	}
+	s, err := b.store.Sealed(g)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.sealImage(ctx, img, s, g.Number, sink); err != nil {
+		return nil, err
+	}
+	return nil, writeFile(b.place.join("sealed"), []byte(x.Setup.EnvironmentKey()), 0o600)
+}
+
+// collect removes what no setup in x.Keep needs: setups, records, images, generations.
+func (b *box) collect(ctx context.Context, x appliance.Action, _ progress.Sink) (notice.List, error) {
+	if err := b.dropSetups(ctx, x.Keep); err != nil {
+		return nil, err
+	}
+	if err := b.records.keep(x.Keep); err != nil {
+		return nil, err
+	}
+	if _, err := b.store.GC(ctx, 3); err != nil {
+		return nil, err
+	}
+	return nil, b.collectImages(ctx, x.Keep)
+}
+
+// dropSetups removes saved folders that are neither kept nor young.
+func (b *box) dropSetups(ctx context.Context, keep []appliance.Setup) error {
+	wanted := map[string]bool{}
+	for _, s := range keep {
+		wanted[s.ID] = true
+	}
+	all, err := os.ReadDir(b.place.setups())
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		info, err := e.Info()
+		if err != nil || wanted[e.Name()] || time.Since(info.ModTime()) < time.Hour {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(b.place.setup(e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
