@@ -30,7 +30,7 @@ deps:
 
 build:
 	@mkdir -p bin
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/conjured
+	@CGO_ENABLED=0 go build -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/conjured
 
 test:
 	@scripts/deps.sh test

@@ -35,6 +35,9 @@ func (b *box) Apply(ctx context.Context, dir string) (api.Applied, error) {
 		return api.Applied{}, err
 	}
 	before := b.owner.Snapshot()
+	if before.Serving.ID == "" {
+		b.front.setName(f.Name())
+	}
 	b.shelf.put(s.ID, f)
 	if err := b.owner.Wish(ctx, s); err != nil {
 		return api.Applied{}, err

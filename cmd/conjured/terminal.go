@@ -61,25 +61,53 @@ func (t *terminal) say(format string, args ...any) { fmt.Fprintf(t.err, format+"
 // print prints a line of the result.
 func (t *terminal) print(format string, args ...any) { fmt.Fprintf(t.out, format+"\n", args...) }
 
-// notices prints each notice with its place, meaning and advice.
+// notices prints each notice with its place, meaning and advice. Many notes that say the
+// same of many lines are told once.
 func (t *terminal) notices(l notice.List) {
+	same := map[string]int{}
 	for _, n := range l {
-		mark := t.paint("1;36", "note")
-		switch n.Severity {
-		case notice.SeverityError:
-			mark = t.paint("1;31", "error")
-		case notice.SeverityWarning:
-			mark = t.paint("1;33", "warning")
+		same[kindOf(n)]++
+	}
+	for _, n := range l {
+		more := same[kindOf(n)]
+		switch {
+		case more < 0:
+			continue // told
+		case more > 3:
+			same[kindOf(n)] = -1
 		}
-		place := ""
-		if w := n.Where(); w != "" {
-			place = t.paint("1", w) + ": "
-		}
-		fmt.Fprintf(t.err, "%s: %s%s\n", mark, place, n.What)
-		for _, s := range []string{n.Means, n.Do} {
-			if s != "" {
-				fmt.Fprintf(t.err, "    %s\n", strings.ReplaceAll(s, "\n", "\n    "))
-			}
+		t.notice(n, more)
+	}
+}
+
+// kindOf groups notes and warnings that give the same advice about one file. Errors
+// stand alone: each has to be mended.
+func kindOf(n notice.Notice) string {
+	if n.Severity == notice.SeverityError {
+		return n.String()
+	}
+	return n.Code + "\x00" + n.File + "\x00" + n.Do
+}
+
+func (t *terminal) notice(n notice.Notice, alike int) {
+	mark := t.paint("1;36", "note")
+	switch n.Severity {
+	case notice.SeverityError:
+		mark = t.paint("1;31", "error")
+	case notice.SeverityWarning:
+		mark = t.paint("1;33", "warning")
+	}
+	place := ""
+	if w := n.Where(); w != "" {
+		place = t.paint("1", w) + ": "
+	}
+	t.say("%s: %s%s", mark, place, n.What)
+	if alike > 3 {
+		t.say("    (and %d more lines of %s like this one)", alike-1, n.File)
+	}
+	for _, s := range []string{n.Means, n.Do} {
+		if s != "" {
+			t.say("    %s", strings.ReplaceAll(s, "\n", "\n    "))
 		}
 	}
 }

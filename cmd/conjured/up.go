@@ -149,7 +149,7 @@ func (b *box) follow(ctx context.Context, dir string, t *terminal, lines chan<- 
 				t.say("The folder was not taken. It is read again when a file in it changes.")
 			})
 		default:
-			print(func() { t.notices(warnings(a.Notices, first)) })
+			print(func() { sayWarnings(t, dir, a.Notices) })
 			go b.sayOutcome(ctx, a, first, t, print)
 		}
 		select {
@@ -163,15 +163,18 @@ func (b *box) follow(ctx context.Context, dir string, t *terminal, lines chan<- 
 	}
 }
 
-// warnings leaves the notes out after the first reading: they were said.
-func warnings(l notice.List, first bool) notice.List {
-	var out notice.List
+// sayWarnings prints what a teacher should look at, and counts the rest.
+func sayWarnings(t *terminal, dir string, l notice.List) {
+	var warnings notice.List
 	for _, n := range l {
-		if first || n.Severity != notice.SeverityInfo {
-			out = append(out, n)
+		if n.Severity != notice.SeverityInfo {
+			warnings = append(warnings, n)
 		}
 	}
-	return out
+	t.notices(warnings)
+	if notes := len(l) - len(warnings); notes > 0 {
+		t.say("%s about the folder: conjured check %s", plural(notes, "note"), dir)
+	}
 }
 
 // applyUnlessGone applies dir. A folder that is not there (a stick that was pulled out)
