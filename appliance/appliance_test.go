@@ -138,6 +138,24 @@ func codes(s Snapshot) string {
 	return strings.Join(out, " ")
 }
 
+// A setup whose parts are all built still waits for its accounts.
+func TestDeployWaitsForTheRoster(t *testing.T) {
+	inBox(t, func(w *world) { w.faults[Roster] = []fault{works, passing, passing} }, func(t *testing.T, b *box) {
+		one, two := setup("r1", "i1", "e1"), setup("r2", "i1", "e1")
+		b.try(t, one)
+		if err := b.wish(t, two); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Second)
+		if s := b.Snapshot(); s.Serving != one || len(s.Running) > 0 && s.Running[0].Kind == Deploy {
+			t.Errorf("serving %q, running %v before the roster", s.Serving.ID, s.Running)
+		}
+		if out, err := b.await(t, two.ID); err != nil || out.Verdict != Served {
+			t.Errorf("outcome %+v, %v", out, err)
+		}
+	})
+}
+
 // What was collected is built again when it is wished again.
 func TestCollectedIsBuiltAgain(t *testing.T) {
 	inBox(t, nil, func(t *testing.T, b *box) {

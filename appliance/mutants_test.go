@@ -124,8 +124,8 @@ func (m mutant) overlay(dir, tmp string) (string, error) {
 func runMutant(ctx context.Context, overlay string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-count=1", "-vet=off", "-failfast",
-		"-timeout=15s", "-rapid.checks=40", "-rapid.nofailfile", "-rapid.shrinktime=1ms", ".")
+	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-count=1", "-vet=off", "-ldflags=-s -w", "-failfast",
+		"-timeout=15s", "-rapid.checks=20", "-rapid.nofailfile", "-rapid.shrinktime=1ms", ".")
 	cmd.Env = append(os.Environ(), "CONJURED_MUTANT=1")
 	raw, err := cmd.CombinedOutput()
 	out := string(raw)
