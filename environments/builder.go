@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
 
+	"github.com/conjuring/conjured/notice"
 	"github.com/conjuring/conjured/progress"
 )
 
@@ -18,6 +22,7 @@ type Config struct {
 	Index    string   // address of the package index (PEP 503); "" means PyPI
 	Offline  bool     // do not even try the network
 	Env      []string // more of the environment of building containers, such as proxies
+	Builder  string   // "uid:gid" that unpacks; it must own the store; "" means 0:0
 	Verifier string   // "uid:gid" that runs packages' code; "" means 65534:65534
 	Log      *slog.Logger
 }
@@ -32,6 +37,19 @@ func New(c Config) (*Builder, error) {
 	if c.Store == nil || c.Runner == nil || c.Log == nil {
 		return nil, errors.New("cannot make a Builder: Store, Runner and Log are required")
 	}
+	for _, d := range []struct {
+		field *string
+		value string
+	}{
+		{&c.UV, "/opt/conjured/bin/uv"},
+		{&c.Python, "/usr/bin/python3"},
+		{&c.Builder, "0:0"},
+		{&c.Verifier, "65534:65534"},
+	} {
+		if *d.field == "" {
+			*d.field = d.value
+		}
+	}
 	return &Builder{c}, nil
 }
 
@@ -40,10 +58,126 @@ func New(c Config) (*Builder, error) {
 // warnings about what differs from what a teacher may expect; an error is a
 // notice.List or *notice.Error wherever a person can act on it.
 func (b *Builder) Make(ctx context.Context, s Spec, sink progress.Sink) (Made, error) {
-	return Made{}, errors.New("not yet")
+	if err := s.check(); err != nil {
+		return Made{}, err
+	}
+	if r, ok := b.recall(s); ok {
+		m, err := b.build(ctx, s, r.Manifest, sink)
+		m.Notices = append(slices.Clone(r.Notices), m.Notices...)
+		return m, err
+	}
+	r, g, err := b.resolve(ctx, s, true, sink)
+	if err != nil {
+		return Made{}, err
+	}
+	if g.Number == 0 || r.Manifest.ID() == b.currentID(s.Env) {
+		if g.Number != 0 {
+			b.abandon(g)
+		}
+		m, err := b.build(ctx, s, r.Manifest, sink)
+		m.Notices = append(r.Notices, m.Notices...)
+		return m, err
+	}
+	more, err := b.finish(ctx, s, &g, sink)
+	return Made{Generation: g, New: err == nil, Notices: append(r.Notices, more...)}, err
 }
 
 // Resolve gives the manifest for s, as close to the current generation's as s allows.
+// The same spec gives the same manifest until GC forgets it.
 func (b *Builder) Resolve(ctx context.Context, s Spec, sink progress.Sink) (Manifest, error) {
-	return Manifest{}, errors.New("not yet")
+	if err := s.check(); err != nil {
+		return Manifest{}, err
+	}
+	if r, ok := b.recall(s); ok {
+		return r.Manifest, nil
+	}
+	r, _, err := b.resolve(ctx, s, false, sink)
+	return r.Manifest, err
+}
+
+// Build gives a verified generation with exactly the manifest m: one that is there,
+// or a new one. Of s, only the names of the packages, their lines and the image count.
+func (b *Builder) Build(ctx context.Context, s Spec, m Manifest, sink progress.Sink) (Made, error) {
+	if err := s.check(); err != nil {
+		return Made{}, err
+	}
+	return b.build(ctx, s, m, sink)
+}
+
+func (b *Builder) build(ctx context.Context, s Spec, m Manifest, sink progress.Sink) (Made, error) {
+	if g, ok := b.existing(s.Env, m.ID()); ok {
+		return Made{Generation: g}, nil
+	}
+	w, err := b.prepare(s)
+	if err != nil {
+		return Made{}, err
+	}
+	defer w.drop(b.c.Log)
+	if err := w.put("lock.txt", m.body()); err != nil {
+		return Made{}, err
+	}
+	g, err := b.begin(s)
+	if err != nil {
+		return Made{}, err
+	}
+	g.Manifest = m
+	_, err = b.attempt(ctx, s, w, "build", &g, sink)
+	if err != nil {
+		b.abandon(g)
+		return Made{}, err
+	}
+	notices, err := b.finish(ctx, s, &g, sink)
+	return Made{Generation: g, New: err == nil, Notices: notices}, err
+}
+
+// existing finds a complete generation of a manifest: the current one, else the newest.
+func (b *Builder) existing(env Name, id string) (Generation, bool) {
+	if g, err := b.c.Store.Current(env); err == nil && g.ID == id {
+		return g, true
+	}
+	gs, err := b.c.Store.Generations(env)
+	if err != nil {
+		return Generation{}, false
+	}
+	for _, g := range slices.Backward(gs) {
+		if g.ID == id {
+			return g, true
+		}
+	}
+	return Generation{}, false
+}
+
+func (b *Builder) currentID(env Name) string {
+	g, _ := b.c.Store.Current(env)
+	return g.ID
+}
+
+// begin takes a number for a new generation.
+func (b *Builder) begin(s Spec) (Generation, error) {
+	n, err := b.c.Store.begin(s.Env)
+	return Generation{Env: s.Env, Number: n, Image: s.Image, Asked: s.asked(), State: Building}, err
+}
+
+// finish flushes what was built while it is tried, and then completes it.
+func (b *Builder) finish(ctx context.Context, s Spec, g *Generation, sink progress.Sink) (notices notice.List, err error) {
+	defer func() {
+		if err != nil {
+			b.abandon(*g)
+		}
+	}()
+	flushed := make(chan error, 1)
+	go func() { flushed <- b.c.Store.syncTree() }()
+	notices, err = b.verify(ctx, s, *g, sink)
+	if err = errors.Join(err, <-flushed); err != nil {
+		return notices, err
+	}
+	g.ID, g.State, g.Built = g.Manifest.ID(), Ready, time.Now().UTC().Truncate(time.Second)
+	return notices, b.c.Store.complete(*g)
+}
+
+// abandon removes what was begun. What cannot be removed now, Repair removes.
+func (b *Builder) abandon(g Generation) {
+	if err := b.c.Store.remove(filepath.Join(b.c.Store.root, g.Path())); err != nil {
+		b.c.Log.Warn("cannot remove an unfinished generation", "env", g.Env, "number", g.Number, "error", err)
+	}
 }

@@ -1,10 +1,17 @@
 package environments
 
 import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+
+	"github.com/conjuring/conjured/notice"
 )
 
 // Requirement is one line of the teacher's files that asks for a package.
@@ -45,4 +52,52 @@ func (s Spec) digest(index string) string {
 		fmt.Fprintf(h, "wheel %q %q\n", w.Path, w.SHA256)
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// check refuses what no reader of a teacher's folder should let through: a line that uv
+// would take for an option, for another file, or for two lines.
+func (s Spec) check() error {
+	if err := s.Env.Check(); err != nil {
+		return err
+	}
+	if s.Image == "" {
+		return errors.New("cannot make an environment: no image")
+	}
+	var l notice.List
+	for _, r := range s.Requirements {
+		if !requirementForm.MatchString(r.Spec) && !isWheelPath(r.Spec) || strings.HasPrefix(r.Spec, "-") {
+			l = append(l, notice.Notice{
+				Code: "environment-line", Severity: notice.SeverityError, File: r.File, Line: r.Line,
+				What:  fmt.Sprintf("%.80q is not a package and a version", r.Spec),
+				Means: "the class keeps the packages it has",
+				Do:    "write the name of one package on the line, such as numpy or numpy>=2",
+			})
+		}
+	}
+	return l.Err()
+}
+
+// requirementForm is a name, extras, versions and a marker, or a name and the https
+// address of a wheel (PEP 508, without control characters and variables).
+var requirementForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[A-Za-z0-9,._ -]*\])?\s*(@\s*https://[^\s$]+\.whl(#[^\s$]*)?|[^\x00-\x1f@$\\]*)(\s;[^\x00-\x1f$\\]*)?$`)
+
+// asked is the names that the teacher's lines ask for, sorted.
+func (s Spec) asked() []string {
+	var out []string
+	for _, r := range s.Requirements {
+		if !r.Constraint {
+			out = append(out, r.Name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// line is the teacher's line that asks for a package.
+func (s Spec) line(name string) (Requirement, bool) {
+	i := slices.IndexFunc(s.Requirements, func(r Requirement) bool { return r.Name == name })
+	if i < 0 {
+		return Requirement{}, false
+	}
+	return s.Requirements[i], true
 }

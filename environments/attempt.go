@@ -1,0 +1,136 @@
+package environments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
+)
+
+// outcome is what one run of build.sh gave.
+type outcome struct {
+	manifest  Manifest
+	unchanged bool        // the manifest is the current one; nothing was installed
+	notices   notice.List // what a teacher should know although it worked
+}
+
+// attempt runs build.sh, and once more without network when the network is the problem:
+// what was downloaded before is enough for many changes.
+func (b *Builder) attempt(ctx context.Context, s Spec, w work, mode string, g *Generation, sink progress.Sink) (outcome, error) {
+	out, err := b.once(ctx, s, w, mode, g, b.c.Offline, sink)
+	var f *buildFailure
+	if err == nil || !errors.As(err, &f) || f.kind != kindNetwork || b.c.Offline {
+		return out, err
+	}
+	retry, again := b.once(ctx, s, w, mode, g, true, sink)
+	if again != nil {
+		if errors.As(again, &f) && f.kind == kindClash {
+			return retry, again // found with what is stored already: the network does not matter
+		}
+		return out, err
+	}
+	retry.notices = append(retry.notices, notice.Notice{
+		Code: "environment-offline", Severity: notice.SeverityInfo,
+		What:  "the package index cannot be reached; everything needed was stored on this box",
+		Means: "the class gets the packages that were asked for",
+		Do:    "nothing",
+	})
+	return retry, nil
+}
+
+func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Generation, offline bool, sink progress.Sink) (outcome, error) {
+	prev := ""
+	if c, err := b.c.Store.Current(s.Env); err == nil {
+		prev = filepath.Join(b.c.Store.mount, c.Path())
+	}
+	gen := ""
+	if g.Number != 0 {
+		gen = filepath.Join(b.c.Store.mount, g.Path())
+	}
+	read := &reader{sink: sink}
+	exit, err := b.c.Runner.Run(ctx, Command{
+		Image:   s.Image,
+		Args:    append([]string{"/bin/sh", "-c", buildScript, "build", mode, b.c.Python, b.c.UV, filepath.Join(b.c.Store.mount, w.rel), gen, prev}, b.options(offline)...),
+		Env:     b.environment(),
+		Mounts:  b.mounts(),
+		User:    b.c.Builder,
+		Network: !offline,
+		Output:  read,
+	})
+	read.flush()
+	switch {
+	case ctx.Err() != nil:
+		return outcome{}, ctx.Err()
+	case err != nil:
+		return outcome{}, fmt.Errorf("cannot run uv in the class image: %w", err)
+	case exit == 20:
+		c, err := b.c.Store.Current(s.Env)
+		return outcome{manifest: c.Manifest, unchanged: true}, err
+	case exit != 0:
+		return outcome{}, explain(s, exit, read.text(), b.c.Index)
+	}
+	lock, err := os.ReadFile(filepath.Join(w.host, "lock.txt"))
+	if err != nil {
+		return outcome{}, fmt.Errorf("cannot read what uv wrote: %w", err)
+	}
+	out := outcome{manifest: Manifest{Python: read.python, Platform: read.platform}}
+	if mode == "build" && g.Manifest.Python != read.python {
+		return out, pythonChanged(g.Manifest.Python, read.python)
+	}
+	out.manifest.Packages, err = parseLock(lock)
+	return out, err
+}
+
+func (b *Builder) options(offline bool) []string {
+	var o []string
+	if b.c.Index != "" {
+		o = append(o, "--default-index", b.c.Index)
+	}
+	if offline {
+		o = append(o, "--offline")
+	}
+	return o
+}
+
+func (b *Builder) environment() []string {
+	env := append([]string{
+		"HOME=/tmp", "LC_ALL=C.UTF-8", "NO_COLOR=1",
+		"UV_CACHE_DIR=" + filepath.Join(b.c.Store.mount, "store/uv"),
+		"UV_NO_CONFIG=1", "UV_PYTHON_DOWNLOADS=never", "UV_HTTP_RETRIES=2", "UV_HTTP_TIMEOUT=30",
+	}, b.c.Env...)
+	if b.c.CABundle != "" {
+		env = append(env, "SSL_CERT_FILE="+caPath)
+	}
+	return env
+}
+
+// caPath is where building containers see the host's certificates.
+const caPath = "/etc/ssl/certs/ca-certificates.crt"
+
+func (b *Builder) mounts() []Mount {
+	m := []Mount{{Host: b.c.Store.root, Container: b.c.Store.mount}}
+	if b.c.CABundle != "" {
+		m = append(m, Mount{Host: b.c.CABundle, Container: caPath, ReadOnly: true})
+	}
+	return m
+}
+
+func pythonChanged(want, have string) error {
+	return &notice.Error{Notice: notice.Notice{
+		Code: "environment-python", Severity: notice.SeverityError,
+		What:  fmt.Sprintf("the packages were chosen for Python %s, and the class image has Python %s", want, have),
+		Means: "the class keeps the packages it has",
+		Do:    "apply the folder again, so that packages are chosen anew",
+	}}
+}
+
+// clash tells that the teacher's lines and the locked Lab set cannot both be had.
+func clash(err error) bool {
+	var f *buildFailure
+	return errors.As(err, &f) && f.kind == kindClash && f.core && !strings.Contains(f.output, "jupyterhub==")
+}

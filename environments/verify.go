@@ -1,0 +1,142 @@
+package environments
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
+)
+
+//go:embed verify.py
+var verifyScript string
+
+// tried is one line of verify.py. Packages under test may have written it themselves:
+// whoever lies here only gets a class that does not work.
+type tried struct {
+	Check  string `json:"check"` // import, kernel, server, singleuser, consistent, done
+	OK     bool   `json:"ok"`
+	Name   string `json:"name"`   // distribution, for import
+	Kind   string `json:"kind"`   // ImportError, crash, timeout, or the exception's name
+	Detail string `json:"detail"` // end of the output
+}
+
+// verify tries g as a class would. It gives warnings, or an error with all problems.
+func (b *Builder) verify(ctx context.Context, s Spec, g Generation, sink progress.Sink) (notice.List, error) {
+	sink.Progress(progress.Event{Job: "environment", Step: "trying the packages"})
+	gen := filepath.Join(b.c.Store.mount, g.Path())
+	var out tail
+	exit, err := b.c.Runner.Run(ctx, Command{
+		Image:  s.Image,
+		Args:   append([]string{filepath.Join(gen, "bin/python"), "-I", "-c", verifyScript, "all", b.c.UV}, g.Asked...),
+		Env:    []string{"HOME=/tmp", "LC_ALL=C.UTF-8", "NO_COLOR=1", "PATH=" + gen + "/bin:/usr/local/bin:/usr/bin:/bin"},
+		Mounts: []Mount{{Host: b.c.Store.root, Container: b.c.Store.mount, ReadOnly: true}},
+		User:   b.c.Verifier,
+		Output: &out,
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, fmt.Errorf("cannot try the packages: %w", err)
+	}
+	var warnings, problems notice.List
+	done := false
+	for _, t := range out.lines() {
+		done = done || t.Check == "done"
+		if t.OK {
+			continue
+		}
+		if n := s.judge(t); n.Severity == notice.SeverityError {
+			problems = append(problems, n)
+		} else {
+			warnings = append(warnings, n)
+		}
+	}
+	if !done {
+		return nil, fmt.Errorf("cannot try the packages: the test ended with %d: %s", exit, lastError(out.String(), exit))
+	}
+	if problems != nil {
+		b.c.Log.Info("a generation failed its test", "env", g.Env, "number", g.Number, "problems", len(problems))
+		return nil, append(problems, warnings...)
+	}
+	return warnings, nil
+}
+
+var libraryForm = regexp.MustCompile(`(lib[A-Za-z0-9_+-]+\.so[.0-9]*): cannot open shared object file`)
+
+// debian names the package of the libraries that wheels most often expect of a system.
+var debian = map[string]string{
+	"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0t64", "libglib-2.0.so.0": "libglib2.0-0t64",
+	"libgomp.so.1": "libgomp1", "libX11.so.6": "libx11-6", "libXrender.so.1": "libxrender1", "libSM.so.6": "libsm6",
+	"libEGL.so.1": "libegl1", "libsndfile.so.1": "libsndfile1", "libtk8.6.so": "python3-tk",
+}
+
+// judge puts a failed check into words.
+func (s Spec) judge(t tried) notice.Notice {
+	detail := short(strings.Join(strings.Fields(t.Detail), " "))
+	n := notice.Notice{Severity: notice.SeverityError, Means: unchanged}
+	switch t.Check {
+	case "import":
+		n.Code = "environment-import"
+		n.What = fmt.Sprintf("%s can be installed but not used: %s", t.Name, detail)
+		n.Do = "name another version of it on that line, or take the line out"
+		if m := libraryForm.FindStringSubmatch(t.Detail); m != nil {
+			n.Code = "environment-library"
+			n.What = fmt.Sprintf("%s needs the library %s, which the class image does not have", t.Name, m[1])
+			n.Do = "add the Debian package that holds this library to apt.txt, then apply the folder again"
+			if p := debian[m[1]]; p != "" {
+				n.Do = fmt.Sprintf("add a line %s to apt.txt, then apply the folder again", p)
+			}
+		} else if t.Kind != "ImportError" && t.Kind != "crash" {
+			// Such as a package that looks for a screen: it may work in a lesson.
+			n.Severity, n.Means = notice.SeverityWarning, "the package is there; it may not work in a notebook"
+			n.Do = "try it in a notebook before the lesson"
+		}
+		return s.at(t.Name, n)
+	case "consistent":
+		n.Code, n.What = "environment-inconsistent", "the packages do not fit together: "+detail
+	case "kernel":
+		n.Code, n.What = "environment-kernel", "a notebook cannot compute 1+1 with these packages: "+detail
+	case "server", "singleuser":
+		n.Code, n.What = "environment-server", "JupyterLab does not start with these packages: "+detail
+	default:
+		n.Code, n.What = "environment-failed", "the packages failed a test: "+detail
+	}
+	n.Do = "take out the line of requirements.txt that was added last, then apply the folder again"
+	if len(s.Requirements) > 0 {
+		r := s.Requirements[len(s.Requirements)-1]
+		n.File = r.File
+	}
+	return n
+}
+
+// tail keeps what a command wrote, up to a limit.
+type tail struct{ b []byte }
+
+const maxTail = 1 << 20
+
+// Write keeps p. It never fails.
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p[:min(len(p), max(maxTail-len(t.b), 0))]...)
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(t.b) }
+
+func (t *tail) lines() []tried {
+	var out []tried
+	for line := range strings.Lines(t.String()) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "conjured: ")
+		var one tried
+		if ok && json.Unmarshal([]byte(rest), &one) == nil {
+			out = append(out, one)
+		}
+	}
+	return out
+}

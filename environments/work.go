@@ -1,0 +1,151 @@
+package environments
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/conjuring/conjured/notice"
+)
+
+//go:embed build.sh
+var buildScript string
+
+//go:embed finish.py
+var finishScript []byte
+
+// maxWheel bounds a teacher's own wheel: 1 GiB.
+const maxWheel = 1 << 30
+
+// work is the scratch directory of one build, below the environment mount so that the
+// container sees it.
+type work struct {
+	host string // on the host
+	rel  string // relative to the store's root
+}
+
+// prepare writes what uv reads: in.txt and constraints.txt from the teacher's lines,
+// core.txt from the image's lock, and the current manifest twice: as lock.txt, which uv
+// takes as its preferences and overwrites, and as previous.txt.
+func (b *Builder) prepare(s Spec) (work, error) {
+	host, err := os.MkdirTemp(filepath.Join(b.c.Store.root, "store", "work"), "build-")
+	if err != nil {
+		return work{}, fmt.Errorf("cannot prepare a build: %w", err)
+	}
+	rel, _ := filepath.Rel(b.c.Store.root, host)
+	w := work{host, rel}
+	in, constraints, err := b.lines(s)
+	if err == nil {
+		err = errors.Join(w.put("in.txt", in), w.put("constraints.txt", constraints),
+			w.put("core.txt", s.Core), w.put("finish.py", finishScript))
+	}
+	if g, cErr := b.c.Store.Current(s.Env); err == nil && cErr == nil {
+		err = errors.Join(w.put("lock.txt", g.Manifest.body()), w.put("previous.txt", g.Manifest.body()))
+	}
+	if err != nil {
+		w.drop(b.c.Log)
+	}
+	return w, err
+}
+
+// lines gives the teacher's lines for uv. Local wheels become files of the store.
+func (b *Builder) lines(s Spec) (in, constraints []byte, err error) {
+	wheels := map[string]Wheel{}
+	for _, w := range s.Wheels {
+		wheels[filepath.Clean(w.Path)] = w
+	}
+	for _, r := range s.Requirements {
+		line := r.Spec
+		if isWheelPath(line) {
+			w, ok := wheels[filepath.Join(filepath.Dir(r.File), line)]
+			if !ok {
+				w, ok = wheels[filepath.Clean(line)]
+			}
+			if !ok {
+				return nil, nil, fmt.Errorf("cannot find wheel %q of %s line %d", line, r.File, r.Line)
+			}
+			rel, err := b.c.Store.takeWheel(s, w)
+			if err != nil {
+				return nil, nil, err
+			}
+			line = fmt.Sprintf("%s @ file://%s --hash=sha256:%s", r.Name, filepath.Join(b.c.Store.mount, rel), w.SHA256)
+		}
+		if r.Constraint {
+			constraints = append(constraints, line+"\n"...)
+		} else {
+			in = append(in, line+"\n"...)
+		}
+	}
+	return in, constraints, nil
+}
+
+// relax lets the core set move: its roots stay required, the hub's own version stays
+// exact, and the lock becomes a preference.
+func (w work) relax(s Spec) error {
+	core, err := parseLock(s.Core)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	for _, p := range core {
+		for _, r := range roots {
+			switch {
+			case p.Name != r:
+			case r == "jupyterhub":
+				fmt.Fprintln(&b, p)
+			default:
+				fmt.Fprintln(&b, p.Name)
+			}
+		}
+	}
+	return errors.Join(w.put("core.txt", b.Bytes()), w.put("lock.txt", s.Core))
+}
+
+func (w work) put(name string, data []byte) error {
+	if err := os.WriteFile(filepath.Join(w.host, name), data, 0o600); err != nil {
+		return fmt.Errorf("cannot prepare a build: %w", err)
+	}
+	return nil
+}
+
+func (w work) drop(log *slog.Logger) {
+	if err := os.RemoveAll(w.host); err != nil {
+		log.Warn("cannot remove scratch", "path", w.host, "error", err)
+	}
+}
+
+func isWheelPath(line string) bool {
+	return strings.HasSuffix(line, ".whl") && !strings.ContainsAny(line, " @:")
+}
+
+// readWheel reads a wheel and insists on the hash that was announced.
+func readWheel(files fs.FS, w Wheel) ([]byte, error) {
+	if files == nil {
+		return nil, fmt.Errorf("cannot read wheel %s: no folder given", w.Path)
+	}
+	f, err := files.Open(w.Path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read wheel: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxWheel+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read wheel: %w", err)
+	}
+	if len(data) > maxWheel || digest(data) != w.SHA256 {
+		return nil, &notice.Error{Notice: notice.Notice{
+			Code: "environment-wheel-changed", Severity: notice.SeverityError, File: w.Path,
+			What:  "the file " + w.Path + " changed while it was being read, or is larger than 1 GiB",
+			Means: "the class keeps the packages it has",
+			Do:    "copy the file into the folder again and wait until the copy is finished",
+		}}
+	}
+	return data, nil
+}
