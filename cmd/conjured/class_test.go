@@ -3,17 +3,21 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/conjuring/conjured/api"
 )
 
 // class is the real program running a folder, as `conjured up` does.
@@ -179,20 +183,62 @@ func (c *class) write(name, text string) {
 	}
 }
 
-// containers counts this class's containers by role.
+// containers counts this class's running containers by role, "" for every role.
 func (c *class) containers(role string) int {
-	c.t.Helper()
+	return len(strings.Fields(c.containerIDs(c.t, role)))
+}
+
+// containerIDs are the running containers of a role, sorted, "" for every role.
+func (c *class) containerIDs(t testing.TB, role string) string {
+	t.Helper()
 	p, err := newPlace(c.state)
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
-	args := []string{"ps", "-q", "--filter", "label=org.conjured.instance=" + p.Instance}
+	args := []string{"ps", "-q", "--no-trunc", "--filter", "label=org.conjured.instance=" + p.Instance}
 	if role != "" {
 		args = append(args, "--filter", "label=org.conjured.role="+role)
 	}
 	out, err := exec.Command("docker", args...).Output()
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return len(strings.Fields(string(out)))
+	ids := strings.Fields(string(out))
+	slices.Sort(ids)
+	return strings.Join(ids, " ")
+}
+
+// status is what `conjured status --json` says.
+func (c *class) status(t *testing.T) api.Status {
+	t.Helper()
+	out, errs, code := c.cli("status", "--json")
+	var s api.Status
+	if err := json.Unmarshal([]byte(out), &s); err != nil || code != 0 {
+		t.Fatalf("status: exit %d, %v\n%s%s", code, err, out, errs)
+	}
+	return s
+}
+
+func (c *class) serving(t *testing.T) string { return c.status(t).Serving }
+
+// settled tells whether the newest wish serves.
+func (c *class) settled(t *testing.T) bool {
+	s := c.status(t)
+	return s.Serving == s.Desired && s.Desired == c.wished(t)
+}
+
+// wished is the id that the folder has now, by reading it as the daemon does.
+func (c *class) wished(t *testing.T) string {
+	t.Helper()
+	_, _, code := c.cli("apply", c.dir, "--detach")
+	if code != 0 {
+		return "refused"
+	}
+	return c.status(t).Desired
+}
+
+// idle tells whether no work is going on.
+func (c *class) idle(t *testing.T) bool {
+	s := c.status(t)
+	return s.Serving == s.Desired && len(s.Jobs) == 0
 }
