@@ -26,7 +26,8 @@ const (
 /opt/conjured/bin/uv --version
 sh -n /opt/conjured/bin/launch
 sh -n /conda.sh
-command -v git flock >/dev/null
+command -v git >/dev/null
+command -v flock >/dev/null
 wait $hub; wait $lab; wait $imports`
 	smokeLatest = `set -e
 jupyter-lab --version

@@ -18,6 +18,9 @@ import (
 // tailLines is how much of a step's output is kept to explain a failure.
 const tailLines = 400
 
+// longestLine bounds what is held back for the end of a line, in bytes.
+const longestLine = 8 << 10
+
 // watcher turns what BuildKit says into progress. One goroutine owns it.
 type watcher struct {
 	sink     progress.Sink
@@ -27,13 +30,17 @@ type watcher struct {
 	vertices map[ocidigest.Digest]*client.Vertex
 	order    []ocidigest.Digest
 	lines    []string
+	partial  map[ocidigest.Digest]string // output that has not come to the end of its line
 	step     string
 	done     int64
 	total    int64
 }
 
 func newWatcher(job solve, expected map[string]float64, sink progress.Sink) *watcher {
-	return &watcher{sink: sink, stage: job.stage, expected: expected, took: map[string]float64{}, vertices: map[ocidigest.Digest]*client.Vertex{}}
+	return &watcher{
+		sink: sink, stage: job.stage, expected: expected, took: map[string]float64{},
+		vertices: map[ocidigest.Digest]*client.Vertex{}, partial: map[ocidigest.Digest]string{},
+	}
 }
 
 // take handles one report. Every vertex is announced before the first one starts, so
@@ -55,16 +62,25 @@ func (w *watcher) take(s *client.SolveStatus) {
 		w.tell("")
 	}
 	for _, l := range s.Logs {
-		for line := range strings.Lines(string(l.Data)) {
-			if line = strings.TrimSpace(line); line == "" {
-				continue
+		for line := range strings.Lines(w.partial[l.Vertex] + string(l.Data)) {
+			if !strings.HasSuffix(line, "\n") && len(line) < longestLine {
+				w.partial[l.Vertex] = line
+				break
 			}
-			w.lines = append(w.lines, line)
-			w.tell(line)
+			w.partial[l.Vertex] = ""
+			w.print(line)
 		}
 	}
 	if n := len(w.lines) - tailLines; n > 0 {
 		w.lines = slices.Delete(w.lines, 0, n)
+	}
+}
+
+// print takes one line of output.
+func (w *watcher) print(line string) {
+	if line = strings.TrimSpace(line); line != "" {
+		w.lines = append(w.lines, line)
+		w.tell(line)
 	}
 }
 
@@ -95,7 +111,13 @@ func (w *watcher) tell(line string) {
 	w.sink.Progress(progress.Event{Job: Job, Step: w.step, Done: w.done, Total: w.total, Unit: "steps", Line: line, Eta: eta})
 }
 
-func (w *watcher) tail() []string { return w.lines }
+// tail is the newest output, for when the build has failed.
+func (w *watcher) tail() []string {
+	for _, line := range w.partial {
+		w.print(line)
+	}
+	return w.lines
+}
 
 // words says what a step of the Dockerfile does.
 func words(vertex string) string {
