@@ -2,6 +2,7 @@ package custom
 
 import (
 	"strings"
+	"sync"
 
 	attribute "github.com/compose-spec/compose-go/v2/tree"
 )
@@ -9,7 +10,7 @@ import (
 // supported lists what of a compose file has a meaning here, one path for each.
 // "*" stands for any key, "[]" for any item. Everything else is an error with file
 // and line: an override that is followed in part is worse than one that is refused.
-func supported() []attribute.Path {
+var supported = sync.OnceValue(func() []attribute.Path {
 	service := strings.Fields(`
 		image user working_dir hostname container_name runtime restart stop_signal stop_grace_period
 		entrypoint entrypoint.[] command command.[] environment environment.* environment.[]
@@ -36,7 +37,16 @@ func supported() []attribute.Path {
 		out = append(out, attribute.Path("services.*."+p))
 	}
 	return out
-}
+})
+
+// supportedParts is supported, taken apart.
+var supportedParts = sync.OnceValue(func() [][]string {
+	var out [][]string
+	for _, p := range supported() {
+		out = append(out, p.Parts())
+	}
+	return out
+})
 
 // ownAttributes is what compose.yaml and compose's canonical form add to supported.
 func ownAttributes() []attribute.Path {
@@ -54,8 +64,7 @@ func supportedPath(at []string) bool { return matches(at, false) }
 func supportedLeaf(at []string) bool { return matches(at, true) }
 
 func matches(at []string, whole bool) bool {
-	for _, p := range supported() {
-		parts := p.Parts()
+	for _, parts := range supportedParts() {
 		if len(at) > len(parts) || whole && len(at) != len(parts) {
 			continue
 		}
@@ -104,8 +113,7 @@ func fileKeys() map[string]string {
 func nearKey(at []string) string {
 	best, distance := "", 3
 	last := at[len(at)-1]
-	for _, p := range supported() {
-		parts := p.Parts()
+	for _, parts := range supportedParts() {
 		if len(parts) < len(at) {
 			continue
 		}

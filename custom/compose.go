@@ -58,7 +58,7 @@ func (o *override) load(ctx context.Context, files ...types.ConfigFile) (*types.
 				Substitute: o.substitute, LookupValue: o.lookup, TypeCastMapping: opts.Interpolate.TypeCastMapping,
 			}
 		},
-		loader.WithSupportedAttributes(append(supported(), ownAttributes()...), func(found []loader.UnsupportedAttribute) {
+		loader.WithSupportedAttributes(slices.Concat(supported(), ownAttributes()), func(found []loader.UnsupportedAttribute) {
 			for _, u := range found {
 				unsupported = append(unsupported, u.Path.String())
 			}

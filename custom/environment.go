@@ -55,7 +55,7 @@ func (r *reader) environment(file string) (Environment, bool) {
 	if data == nil || !ok {
 		return Environment{}, false
 	}
-	root := r.yaml(file, data)
+	root := r.yaml(file, data, MaxYAMLNodes)
 	if root == nil {
 		return Environment{}, false
 	}

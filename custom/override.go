@@ -44,7 +44,7 @@ func (r *reader) readOverride() {
 		return
 	}
 	o := override{reader: r, file: file, env: env}
-	if o.root = r.yaml(file, data); o.root == nil {
+	if o.root = r.yaml(file, data, MaxOverrideNodes); o.root == nil {
 		return
 	}
 	data = o.withoutVersion(data)
@@ -165,9 +165,10 @@ func (r *reader) readEnv() (map[string]string, bool) {
 type override struct {
 	*reader
 
-	file string
-	root *yaml.Node
-	env  map[string]string
+	file  string
+	root  *yaml.Node
+	env   map[string]string
+	ports int // of all ranges so far
 }
 
 // lint walks the file itself, so that each problem has its line: what is not
@@ -257,8 +258,8 @@ func (o *override) scalar(n *yaml.Node, at []string) bool {
 		for _, m := range portRange.FindAllStringSubmatch(v, -1) {
 			a, _ := strconv.Atoi(m[1])
 			b, _ := strconv.Atoi(m[2])
-			if b-a >= maxPorts {
-				o.refuse("override-ports", n.Line, fmt.Sprintf("%s asks for %d ports at once", strings.Join(at, "."), b-a+1), fmt.Sprintf("ask for at most %d", maxPorts))
+			if o.ports += b - a; b-a >= maxPorts || o.ports > 10*maxPorts {
+				o.refuse("override-ports", n.Line, fmt.Sprintf("%s asks for %d ports at once", strings.Join(at, "."), b-a+1), fmt.Sprintf("ask for at most %d, and %d in the whole file", maxPorts, 10*maxPorts))
 				return false
 			}
 		}

@@ -19,7 +19,7 @@ func (r *reader) settings() {
 	if data == nil || !ok {
 		return
 	}
-	for k, v := range pairs(r.yaml(SettingsYAML, data)) {
+	for k, v := range pairs(r.yaml(SettingsYAML, data, MaxYAMLNodes)) {
 		if k.Value != "class" {
 			r.error("settings-key", SettingsYAML, k.Line, fmt.Sprintf("%s line %d: there is no setting called %q", SettingsYAML, k.Line, short(k.Value)), "check the spelling; the only setting is class")
 			continue

@@ -15,9 +15,9 @@ var yamlLine = regexp.MustCompile(`line (\d+)`)
 
 // yaml parses one YAML file into nodes and refuses whatever makes a small file
 // big or two-faced: anchors, aliases, several documents, keys given twice, deep
-// nesting. It gives the mapping at the root, or nil when a notice says why not;
+// nesting, more than most values. It gives the mapping at the root, or nil when a notice says why not;
 // an empty file is an empty mapping.
-func (r *reader) yaml(file string, data []byte) *yaml.Node {
+func (r *reader) yaml(file string, data []byte, most int) *yaml.Node {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	switch err := dec.Decode(&doc); {
@@ -40,7 +40,7 @@ func (r *reader) yaml(file string, data []byte) *yaml.Node {
 		return &yaml.Node{Kind: yaml.MappingNode, Line: 1}
 	}
 	root := doc.Content[0]
-	c := yamlCheck{reader: r, file: file}
+	c := yamlCheck{reader: r, file: file, most: most}
 	c.node(root, 0)
 	switch {
 	case c.bad:
@@ -70,6 +70,7 @@ type yamlCheck struct {
 	*reader
 
 	file  string
+	most  int // values that the file may have
 	count int
 	bad   bool
 }
@@ -80,10 +81,10 @@ func (c *yamlCheck) refuse(code string, line int, what, do string) {
 }
 
 func (c *yamlCheck) node(n *yaml.Node, depth int) {
-	if c.count++; c.count > MaxYAMLNodes || depth > MaxYAMLDepth {
-		if c.count <= MaxYAMLNodes+1 {
-			c.refuse("yaml-too-large", n.Line, fmt.Sprintf("goes beyond %d values or %d levels", MaxYAMLNodes, MaxYAMLDepth), "make the file simpler")
-			c.count = MaxYAMLNodes + 1
+	if c.count++; c.count > c.most || depth > MaxYAMLDepth {
+		if c.count <= c.most+1 {
+			c.refuse("yaml-too-large", n.Line, fmt.Sprintf("goes beyond %d values or %d levels", c.most, MaxYAMLDepth), "make the file simpler")
+			c.count = c.most + 1
 		}
 		return
 	}
