@@ -108,6 +108,17 @@ def configure(c: Config) -> None:
     write(report)
     defaults(c)
     teacher(c, report)
+    try:
+        insist(c, report)
+        ours(c)
+    except (TypeError, AttributeError, ValueError) as e:
+        fail(report, e, f"a setting is not of the kind it must be: {e}")
+    report["state"] = "loaded"
+    write(report)
+
+
+def insist(c: Config, report: dict[str, Any]) -> None:
+    """Put the invariants in, and note which of them the teacher's files had set."""
     lines = settings(SRV)
     for section, wanted in invariants().items():
         for name, value in wanted.items():
@@ -122,9 +133,6 @@ def configure(c: Config) -> None:
     # A setting on a subclass would win over the one on its parent.
     for section in ("ConjuredSpawner", "ConjuredAuthenticator", "Proxy"):
         c.pop(section, None)
-    ours(c)
-    report["state"] = "loaded"
-    write(report)
 
 
 def ours(c: Config) -> None:
