@@ -103,6 +103,9 @@ func (h *Hub) try(ctx context.Context, s Spec, python, key string) (notice.List,
 		return nil, fmt.Errorf("cannot start the candidate hub: %w", err)
 	}
 	err = h.awaitHub(ctx, at)
+	if errors.Is(err, context.Canceled) {
+		return nil, err
+	}
 	r, rerr := readReport(at.dir)
 	if rerr != nil {
 		h.cfg.Log.Debug("the candidate hub left no report", "error", rerr)
@@ -151,7 +154,7 @@ func (h *Hub) awaitHub(ctx context.Context, at home) error {
 
 // refused says why a candidate did not come up, by the teacher's file and line when
 // that is the reason.
-func refused(err error, r report) error {
+func refused(err error, r report) *notice.Error {
 	var e *ended
 	died := errors.As(err, &e)
 	n := notice.Notice{
@@ -160,8 +163,6 @@ func refused(err error, r report) error {
 		Do:    fmt.Sprintf("correct %s, then copy the folder again", or(r.File, "srv/jupyterhub_config.py")),
 	}
 	switch {
-	case errors.Is(err, context.Canceled):
-		return err
 	case r.State == "failed":
 		n.What = fmt.Sprintf("%s can't be used: %s", where(r.File, r.Line), r.Error)
 	case !died && r.State == "loading":

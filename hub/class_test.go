@@ -314,7 +314,7 @@ func TestA14_rollback(t *testing.T) {
 		return nil
 	}
 	_, err := c.Deploy(t.Context(), c.spec(t, "f2"), progress.Discard)
-	if n := notice.For(err); len(n) != 1 || n[0].Code != "hub-rolled-back" {
+	if n := notice.For(err); len(n) != 1 || n[0].Code != "hub-broken" || !strings.Contains(n[0].Means, "the hub it had") {
 		t.Errorf("got %v", err)
 	}
 	if o, err := c.Observe(t.Context()); err != nil || o != (Observed{"f1", true}) {
@@ -322,6 +322,42 @@ func TestA14_rollback(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(c.paths.database()); string(b) != "before" {
 		t.Errorf("database %q", b)
+	}
+}
+
+// Where no hub serves there is nothing to protect: no candidate is tried, and the
+// one that served last is the way back.
+func TestA14_first(t *testing.T) {
+	c := newFakeClass(t)
+	candidates := 0
+	c.engine.broken = func(s engine.Spec) *fakeEnd {
+		if s.Labels[labelCandidate] != "" {
+			candidates++
+		}
+		if s.Labels[engine.LabelKey] == "bad" {
+			return &fakeEnd{code: 66, report: `{"state":"failed","file":"srv/a.py","line":3,"error":"no"}`}
+		}
+		return nil
+	}
+	_, err := c.Deploy(t.Context(), c.spec(t, "bad"), progress.Discard)
+	if n := notice.For(err); len(n) != 1 || n[0].Where() != "srv/a.py:3" || n[0].Means != "nobody can log in yet" {
+		t.Errorf("got %v", err)
+	}
+	if o, err := c.Observe(t.Context()); err != nil || o != (Observed{}) {
+		t.Errorf("left: %+v %v", o, err)
+	}
+	if _, err := c.Deploy(t.Context(), c.spec(t, "good"), progress.Discard); err != nil {
+		t.Fatal(err)
+	}
+	c.engine.Remove(t.Context(), c.servingHome().name) // a power cut
+	if _, err := c.Deploy(t.Context(), c.spec(t, "bad"), progress.Discard); err == nil {
+		t.Error("a broken file was taken")
+	}
+	if o, err := c.Observe(t.Context()); err != nil || o != (Observed{"good", true}) {
+		t.Errorf("serving %+v %v", o, err)
+	}
+	if candidates != 0 {
+		t.Errorf("%d candidates", candidates)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/conjuring/conjured/engine"
@@ -38,10 +39,11 @@ func (h *Hub) Observe(ctx context.Context) (Observed, error) {
 	return Observed{Fingerprint: c.Labels[engine.LabelKey], Running: c.State == "running"}, nil
 }
 
-// Deploy makes the hub serve s. A candidate is tried first; only when it answers does
-// the serving hub make room, and it comes back when its successor does not answer.
-// Students' servers run on. The notices are settings of the teacher that do not
-// count; the error is a *notice.Error when the serving hub is as it was. When nothing
+// Deploy makes the hub serve s. While a hub serves, a candidate is tried first, and
+// only when it answers does the serving hub make room; it comes back when its
+// successor does not answer. Where none serves, s is started at once. Students'
+// servers run on. The notices are settings of the teacher that do not count; the
+// error is a *notice.Error when a person can do something about it. When nothing
 // changed nothing is done. Run need not be running.
 func (h *Hub) Deploy(ctx context.Context, s Spec, sink progress.Sink) (notice.List, error) {
 	select {
@@ -50,44 +52,44 @@ func (h *Hub) Deploy(ctx context.Context, s Spec, sink progress.Sink) (notice.Li
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	say := func(step string, done int64, state progress.State) {
-		sink.Progress(progress.Event{Job: "hub", Step: step, Done: done, Total: 3, Unit: "steps", State: state})
-	}
 	key, err := s.key()
 	if err != nil {
 		return nil, err
 	}
-	old, err := h.recall()
+	serving, _, err := h.hubs(ctx)
 	if err != nil {
-		h.cfg.Log.Warn("what the hub was started from is not known", "error", err)
+		return nil, err
 	}
-	if same, notes := h.unchanged(ctx, key, s); same {
+	if same, notes := h.unchanged(ctx, serving, key, s); same {
 		return notes, nil
 	}
-	say("trying the new hub", 0, progress.Running)
 	python, err := h.writePython()
 	if err != nil {
 		return nil, err
 	}
-	notes, err := h.try(ctx, s, python, key)
-	if err != nil {
-		say("the new hub did not come up", 0, progress.Failed)
+	say := func(step string, done int64, state progress.State) {
+		sink.Progress(progress.Event{Job: "hub", Step: step, Done: done, Total: 2, Unit: "steps", State: state})
+	}
+	if serving != nil && serving.State == "running" {
+		say("trying the new hub beside the one that serves", 0, progress.Running)
+		if _, err := h.try(ctx, s, python, key); err != nil {
+			say("the new hub did not come up", 0, progress.Failed)
+			return nil, err
+		}
+	}
+	say("starting the hub", 1, progress.Running)
+	if err := h.swap(ctx, s, python, key); err != nil {
+		say("the hub did not come up", 1, progress.Failed)
 		return nil, err
 	}
-	say("changing to the new hub", 1, progress.Running)
-	if err := h.swap(ctx, s, old, python, key); err != nil {
-		say("the hub as it was is back", 1, progress.Failed)
-		return notes, err
-	}
-	say("the hub answers", 3, progress.Done)
-	return notes, nil
+	say("the hub answers", 2, progress.Done)
+	return h.said(), nil
 }
 
 // unchanged tells whether the hub that runs was made from s, and what it said about
 // the teacher's files. Where those lie now is noted for its next start.
-func (h *Hub) unchanged(ctx context.Context, key string, s Spec) (bool, notice.List) {
-	c, _, err := h.hubs(ctx)
-	if err != nil || c == nil || c.State != "running" || c.Labels[labelHubKey] != key {
+func (h *Hub) unchanged(ctx context.Context, c *engine.Container, key string, s Spec) (bool, notice.List) {
+	if c == nil || c.State != "running" || c.Labels[labelHubKey] != key {
 		return false, nil
 	}
 	if !answers(ctx, over(h.paths.hubSock(), 0), "/hub/health") {
@@ -96,47 +98,80 @@ func (h *Hub) unchanged(ctx context.Context, key string, s Spec) (bool, notice.L
 	if err := h.remember(s); err != nil {
 		h.cfg.Log.Warn("cannot note what the hub was started from", "error", err)
 	}
-	r, err := readReport(h.paths.hubDir)
-	if err != nil {
-		return true, nil
-	}
-	return true, r.notices()
+	return true, h.said()
 }
 
-// swap replaces the serving hub. It goes on when the caller gives up: half a swap
-// would leave no hub.
-func (h *Hub) swap(ctx context.Context, s Spec, old *Spec, python, key string) error {
+// said is what the serving hub said about the teacher's files.
+func (h *Hub) said() notice.List {
+	r, err := readReport(h.paths.hubDir)
+	if err != nil {
+		h.cfg.Log.Debug("the hub left no report", "error", err)
+		return nil
+	}
+	return r.notices()
+}
+
+// swap replaces the serving hub, or starts one where there is none, and goes back to
+// what was served last when that fails. It goes on when the caller gives up: half a
+// swap would leave no hub.
+func (h *Hub) swap(ctx context.Context, s Spec, python, key string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*hubPatience+time.Minute)
 	defer cancel()
+	old, err := h.recall()
+	if err != nil {
+		h.cfg.Log.Warn("what the hub was started from is not known", "error", err)
+	}
 	if err := h.backup(); err != nil {
 		return err
 	}
-	err := h.replace(ctx, s, python, key)
-	if err == nil {
+	if err = h.replace(ctx, s, python, key); err == nil {
 		return h.remember(s)
 	}
-	n := &notice.Error{Notice: notice.Notice{
-		Code: "hub-rolled-back", Severity: notice.SeverityError,
-		What:  "the new hub did not come up on the class's own database",
-		Means: "the class runs on with the hub it had; students' servers were not touched",
-		Do:    "run conjured doctor and send its report to whoever looks after the box",
-	}, Err: err}
-	if old == nil {
-		n.Means, n.Code = "nobody can log in yet", "hub-broken"
-		return n
+	r, rerr := readReport(h.paths.hubDir)
+	if rerr != nil {
+		h.cfg.Log.Debug("the hub left no report", "error", rerr)
 	}
-	oldKey, kerr := old.key()
-	if kerr == nil {
-		kerr = h.restore()
+	n := refused(err, r)
+	back := h.goBack(ctx, old, python, key)
+	switch {
+	case errors.Is(back, errNoWayBack):
+		n.Means = "nobody can log in yet"
+	case back != nil:
+		n.Means = "nobody can log in now; those who are in can work on, and the hub is tried again"
+		n.Err = errors.Join(n.Err, back)
 	}
-	if kerr == nil {
-		kerr = h.replace(ctx, *old, python, oldKey)
-	}
-	if kerr != nil {
-		n.Means = "nobody can log in now; those who are in can work on, and the hub is tried again every minute"
-		n.Err = errors.Join(err, kerr)
+	if cerr := h.stopIfFirst(ctx, back); cerr != nil {
+		n.Err = errors.Join(n.Err, cerr)
 	}
 	return n
+}
+
+var errNoWayBack = errors.New("no other hub has served before")
+
+// goBack starts the hub that served last, on the database as it was.
+func (h *Hub) goBack(ctx context.Context, old *Spec, python, failed string) error {
+	if old == nil {
+		return errNoWayBack
+	}
+	key, err := old.key()
+	if err != nil {
+		return err
+	}
+	if key == failed {
+		return errNoWayBack
+	}
+	if err := h.restore(); err != nil {
+		return err
+	}
+	return h.replace(ctx, *old, python, key)
+}
+
+// stopIfFirst removes a first hub that did not come up: nothing keeps it up.
+func (h *Hub) stopIfFirst(ctx context.Context, back error) error {
+	if !errors.Is(back, errNoWayBack) {
+		return nil
+	}
+	return h.cfg.Engine.Remove(ctx, h.servingHome().name)
 }
 
 // replace stops the hub that is there and starts one from s on the class's own
@@ -149,8 +184,10 @@ func (h *Hub) replace(ctx context.Context, s Spec, python, key string) error {
 	if err := h.cfg.Engine.Remove(ctx, at.name); err != nil {
 		return fmt.Errorf("cannot remove the old hub: %w", err)
 	}
-	if err := os.Remove(h.paths.hubSock()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("cannot remove the old hub's socket: %w", err)
+	for _, f := range []string{h.paths.hubSock(), filepath.Join(h.paths.hubDir, "report.json")} {
+		if err := os.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("cannot remove what the old hub left: %w", err)
+		}
 	}
 	c, err := h.cfg.Engine.Create(ctx, h.hubSpec(s, at, python, key))
 	if err == nil {

@@ -22,6 +22,7 @@ type fakeEngine struct {
 	mu     sync.Mutex
 	all    map[string]*fakeContainer // by name
 	next   int
+	events chan engine.Event
 	broken func(s engine.Spec) *fakeEnd // nil or nil result: it comes up
 }
 
@@ -42,7 +43,9 @@ type fakeContainer struct {
 	log  string
 }
 
-func newFakeEngine() *fakeEngine { return &fakeEngine{all: map[string]*fakeContainer{}} }
+func newFakeEngine() *fakeEngine {
+	return &fakeEngine{all: map[string]*fakeContainer{}, events: make(chan engine.Event)}
+}
 
 func (f *fakeEngine) find(id string) *fakeContainer {
 	for _, c := range f.all {
@@ -180,4 +183,8 @@ func (f *fakeEngine) Logs(_ context.Context, id string, _ int) (string, error) {
 		return c.log, nil
 	}
 	return "", errors.New("no such container")
+}
+
+func (f *fakeEngine) Events(context.Context) (<-chan engine.Event, error) {
+	return f.events, nil
 }

@@ -80,6 +80,7 @@ type Observer interface {
 	Inspect(ctx context.Context, idOrName string) (engine.Container, error)
 	List(ctx context.Context, labels map[string]string) ([]engine.Container, error)
 	Logs(ctx context.Context, id string, lines int) (string, error)
+	Events(ctx context.Context) (<-chan engine.Event, error)
 }
 
 // Class is what students' servers are made of from now on. Servers that run keep

@@ -108,8 +108,12 @@ func (h *Hub) StopAll(ctx context.Context) error {
 	h.mu.Lock()
 	h.stop = true
 	h.mu.Unlock()
-	err := h.StopServers(ctx)
-	return firstError(err, h.stopRole(ctx, roleHub), h.stopRole(ctx, roleService))
+	return each([]string{roleServer, roleHub, roleService}, func(role string) error {
+		if role == roleServer {
+			return h.StopServers(ctx)
+		}
+		return h.stopRole(ctx, role)
+	})
 }
 
 func (h *Hub) stopServers(ctx context.Context, which func(user string) bool) error {

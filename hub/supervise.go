@@ -10,32 +10,66 @@ import (
 )
 
 const (
-	lookPeriod = 2 * time.Second
+	lookPeriod = 30 * time.Second // beside events, which can be missed
 	maxBackoff = time.Minute
 )
 
 // supervise starts the hub again when it has died, at once the first time and then
 // ever more patiently, and clears what a daemon that died in a deploy left behind.
 func (h *Hub) supervise(ctx context.Context) {
+	var events <-chan engine.Event // nil while the engine is away
 	backoff, next := time.Duration(0), time.Now()
 	well := time.Now()
-	tick := time.NewTicker(lookPeriod)
-	defer tick.Stop()
-	for {
-		switch up, err := h.look(ctx, next); {
+	for ctx.Err() == nil {
+		if events == nil {
+			events = h.listen(ctx)
+		}
+		up, err := h.look(ctx, next)
+		wait := lookPeriod
+		switch {
 		case err != nil && ctx.Err() == nil:
 			h.cfg.Log.Warn("the hub is not up", "error", err)
 			backoff = min(max(2*backoff, 2*time.Second), maxBackoff)
 			next = time.Now().Add(backoff)
+			wait = backoff
 		case !up:
 			well = time.Now()
+			wait = min(lookPeriod, 2*time.Second)
 		case time.Since(well) > 2*maxBackoff:
 			backoff, next = 0, time.Now()
 		}
+		events = hubDied(ctx, events, wait)
+	}
+}
+
+// listen gives the engine's events, nil when it is away.
+func (h *Hub) listen(ctx context.Context) <-chan engine.Event {
+	events, err := h.cfg.Engine.Events(ctx)
+	if err != nil {
+		h.cfg.Log.Debug("no events from the engine", "error", err)
+		return nil
+	}
+	return events
+}
+
+// hubDied waits until a hub has ended, the engine went away, or it is time to look
+// anyway. It gives nil when there are no more events.
+func hubDied(ctx context.Context, events <-chan engine.Event, wait time.Duration) <-chan engine.Event {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
 		select {
+		case e, ok := <-events:
+			if !ok {
+				return nil
+			}
+			if e.Action == "die" && e.Labels[engine.LabelRole] == roleHub {
+				return events
+			}
+		case <-timer.C:
+			return events
 		case <-ctx.Done():
-			return
-		case <-tick.C:
+			return events
 		}
 	}
 }

@@ -64,7 +64,7 @@ def defaults(c: Config) -> None:
     c.JupyterHub.services = []
     c.Spawner.start_timeout = 900
     c.Spawner.http_timeout = 120
-    c.Spawner.poll_interval = 15
+    c.Spawner.poll_interval = 30
     c.Spawner.default_url = "/lab"
 
 
