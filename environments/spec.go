@@ -79,7 +79,7 @@ func (s Spec) check() error {
 
 // requirementForm is a name, extras, versions and a marker, or a name and the https
 // address of a wheel (PEP 508, without control characters and variables).
-var requirementForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[A-Za-z0-9,._ -]*\])?\s*(@\s*https://[^\s$]+\.whl(#[^\s$]*)?|[^\x00-\x1f@$\\]*)(\s;[^\x00-\x1f$\\]*)?$`)
+var requirementForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*[ \t]*(\[[A-Za-z0-9,._ -]*\])?[ \t]*(@[ \t]*https://[^\x00-\x20$]+\.whl(#[^\x00-\x20$]*)?|[^\x00-\x1f@$\\]*)([ \t];[^\x00-\x1f$\\]*)?$`)
 
 // asked is the names that the teacher's lines ask for, sorted.
 func (s Spec) asked() []string {
