@@ -22,6 +22,10 @@ import (
 // savedName is the file that makes a saved copy complete; it is written last.
 const savedName = ".conjured-setup.json"
 
+// SavingPrefix begins the name of an unfinished copy beside dst. One that a power
+// cut left behind may be removed at the next start.
+const SavingPrefix = ".saving-"
+
 // savedFormat is the version of saved; a copy of another one is refused.
 const savedFormat = 1
 
@@ -46,7 +50,7 @@ func (f *Folder) Save(ctx context.Context, dst string) error {
 	if _, err := os.Lstat(dst); err == nil {
 		return fmt.Errorf("cannot save the folder: %s: %w", dst, fs.ErrExist)
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(dst), ".saving-")
+	tmp, err := os.MkdirTemp(filepath.Dir(dst), SavingPrefix)
 	if err != nil {
 		return fmt.Errorf("cannot save the folder: %w", err)
 	}

@@ -99,13 +99,14 @@ func TestSaveNoticesChanges(t *testing.T) {
 
 func TestLoadNoticesDamage(t *testing.T) {
 	for what, change := range map[string]func(dir string) error{
-		"other bytes": func(d string) error { return os.WriteFile(d+"/shared/hello.sh", []byte("x"), 0o644) },
-		"one more":    func(d string) error { return os.WriteFile(d+"/srv/evil.py", []byte("x"), 0o644) },
-		"one less":    func(d string) error { return os.Remove(d + "/reqs/more.txt") },
-		"a directory": func(d string) error { return os.Remove(d + "/shared/empty") },
-		"unfinished":  func(d string) error { return os.Remove(d + "/" + savedName) },
-		"torn":        func(d string) error { return os.Truncate(d+"/"+savedName, 100) },
-		"gone":        os.RemoveAll,
+		"other bytes":  func(d string) error { return os.WriteFile(d+"/shared/hello.sh", []byte("x"), 0o644) },
+		"one more":     func(d string) error { return os.WriteFile(d+"/srv/evil.py", []byte("x"), 0o644) },
+		"one less":     func(d string) error { return os.Remove(d + "/reqs/more.txt") },
+		"a directory":  func(d string) error { return os.Remove(d + "/shared/empty") },
+		"another link": func(d string) error { _ = os.Remove(d + "/shared/link"); return os.Symlink("empty", d+"/shared/link") },
+		"unfinished":   func(d string) error { return os.Remove(d + "/" + savedName) },
+		"torn":         func(d string) error { return os.Truncate(d+"/"+savedName, 100) },
+		"gone":         os.RemoveAll,
 	} {
 		t.Run(what, func(t *testing.T) {
 			_, dst := save(t, full().write(t, t.TempDir()))
