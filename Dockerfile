@@ -2,14 +2,14 @@
 #
 #   docker buildx build --target system -t my/class \
 #     --build-context base=docker-image://debian:trixie \
-#     --build-context launcher=layers/image \
+#     --build-context launcher=environments \
 #     --build-context custom=path/to/custom \
 #     --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt .
 #
-# Named contexts: `base` is any Debian-like system with apt; `launcher` holds
-# launch.sh, which starts programs of an environment; `custom` holds apt.txt (it may
-# be empty); `environments` (for the stage latest) is a sealed copy of the
-# environment tree. The secret `ca` is only for networks that open HTTPS and may be
+# Named contexts: `base` is any Debian-like system with apt and Python 3.11 or newer;
+# `launcher` holds launch.sh, which starts programs of an environment; `custom` holds
+# apt.txt (it may be empty); `environments` (for the stage latest) is a sealed copy of
+# the environment tree. The secret `ca` is only for networks that open HTTPS and may be
 # left out: it is there while a step runs and in no layer.
 #
 # Accounts, srv/ and students' files are never part of an image: a change of them
@@ -50,11 +50,11 @@ CMD ["/opt/conjured/hub/bin/jupyterhub"]
 # system: core and the teacher's apt packages. Students' servers run in this one, with
 # the environment tree mounted at /opt/conjured/env.
 FROM core AS system
-RUN --mount=type=bind,from=custom,source=apt.txt,target=/tmp/apt.txt \
+RUN --mount=type=bind,from=custom,source=apt.txt,target=/opt/conjured/lib/apt.txt \
     --mount=type=cache,id=conjured-apt,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=conjured-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     --mount=type=secret,id=ca \
-    sh /opt/conjured/lib/apt.sh /tmp/apt.txt
+    sh /opt/conjured/lib/apt.sh /opt/conjured/lib/apt.txt
 
 # latest: complete by itself. `docker run -p 8888:8888 conjuring/conjuring:latest` is a
 # Lab with the packages of the class, anywhere.

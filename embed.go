@@ -7,5 +7,5 @@ import "embed"
 // Image is the Dockerfile of the class image and what it copies, at the paths they
 // have here.
 //
-//go:embed Dockerfile layers/image layers/lock/*.txt
+//go:embed Dockerfile layers/image/* layers/lock/*.txt
 var Image embed.FS

@@ -63,7 +63,7 @@ func built(t *testing.T) (*layers.Builder, *engine.Engine, layers.Result) {
 		if shared.engine, shared.err = engine.Connect(ctx, engine.Config{Instance: "1a7e9500"}); shared.err != nil {
 			return
 		}
-		shared.builder, shared.err = layers.New(layers.Config{Engine: shared.engine, Files: os.DirFS(".."), Repository: testRepository, Dir: shared.dir})
+		shared.builder, shared.err = newBuilder(shared.engine, shared.dir)
 		if shared.err == nil {
 			shared.result, shared.err = shared.builder.Build(ctx, layers.Inputs{}, logTo(t))
 		}
@@ -72,6 +72,14 @@ func built(t *testing.T) (*layers.Builder, *engine.Engine, layers.Result) {
 		t.Fatal(shared.err)
 	}
 	return shared.builder, shared.engine, shared.result
+}
+
+func newBuilder(e *engine.Engine, dir string) (*layers.Builder, error) {
+	launcher, err := os.ReadFile("../environments/launch.sh")
+	if err != nil {
+		return nil, err
+	}
+	return layers.New(layers.Config{Engine: e, Files: os.DirFS(".."), Launcher: launcher, Repository: testRepository, Dir: dir})
 }
 
 // logTo shows the steps of a build in the test's own output.
@@ -192,7 +200,12 @@ func TestA9_caching(t *testing.T) {
 	if out, code := sh(t, e, r.System, "hello"); code != 0 || out != "Hello, world!\n" {
 		t.Errorf("the package is not there: %d, %q", code, out)
 	}
+	if out, _ := sh(t, e, r.System, "ls -A /tmp /mnt /run/secrets; cat /opt/conjured/lib/apt.txt"); strings.Contains(out, "apt") || strings.Contains(out, "hello") {
+		t.Errorf("the build has left %q", out)
+	}
+	start := time.Now()
 	back, err := b.Build(t.Context(), layers.Inputs{}, progress.Discard)
+	t.Logf("a build with nothing to do took %v", time.Since(start).Round(time.Millisecond))
 	if err != nil || back.System != first.System || back.Built != nil {
 		t.Errorf("taking it back: %+v, %v", back, err)
 	}
@@ -234,6 +247,37 @@ func TestA11_build(t *testing.T) {
 	img, err := e.Image(t.Context(), testRepository+":core")
 	if err != nil || img.ID != first.Core {
 		t.Errorf("core moved: %v, %v", img.ID, err)
+	}
+}
+
+// A step of base.Dockerfile that fails is named with its line, and heredocs and a
+// syntax line are understood although this engine's own front end may know neither.
+func TestBaseFails(t *testing.T) {
+	b, _, _ := built(t)
+	in := layers.Inputs{BaseDockerfile: []byte("# syntax=docker/dockerfile:1\nFROM debian:trixie AS base\nRUN <<EOF\necho fine\nEOF\nRUN echo Error: no such luck; exit 3\n")}
+	_, err := b.Build(t.Context(), in, progress.Discard)
+	l := notice.For(err)
+	if len(l) != 1 || l[0].Code != "base-build-failed" || l[0].Where() != "base.Dockerfile:6" || !strings.Contains(l[0].What, "no such luck") {
+		t.Errorf("got %+v, %v", l, err)
+	}
+}
+
+// Killed between a build and its test, the next build tests what is there, and builds
+// nothing.
+func TestKilledBeforeTheSmokeTest(t *testing.T) {
+	_, e, first := built(t)
+	b, err := newBuilder(e, t.TempDir()) // has no record of any test
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s steps
+	r, err := b.Build(t.Context(), layers.Inputs{}, &s)
+	if err != nil || r.Built != nil || r.Core != first.Core {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	want := steps{"testing the new image (base)", "testing the new image (core)", "the system of the class is ready"}
+	if d := cmp.Diff(want, s); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -21,7 +21,7 @@ const Job = "image"
 type Config struct {
 	Engine     *engine.Engine
 	Files      fs.FS        // the root Dockerfile and what it copies, see [conjured.Image]
-	Launcher   []byte       // launch.sh; nil takes the plain one in Files
+	Launcher   []byte       // launch.sh, which starts programs of an environment
 	Repository string       // what images are called; "" is conjuring/conjuring
 	Dir        string       // for records, the bootstrap cache and work in progress
 	CABundle   string       // the machine's trusted certificates; "" is Debian's place for them
@@ -42,8 +42,8 @@ type Builder struct {
 
 // New checks c and clears away what a killed build has left in its directory.
 func New(c Config) (*Builder, error) {
-	if c.Engine == nil || c.Files == nil || c.Dir == "" {
-		return nil, errors.New("cannot build images: engine, files and directory are needed")
+	if c.Engine == nil || c.Files == nil || c.Dir == "" || len(c.Launcher) == 0 {
+		return nil, errors.New("cannot build images: engine, files, launcher and directory are needed")
 	}
 	b := &Builder{engine: c.Engine, files: c.Files, launcher: c.Launcher, repository: c.Repository, dir: c.Dir, ca: c.CABundle, log: c.Log, busy: make(chan struct{}, 1)}
 	if b.repository == "" {
@@ -54,12 +54,6 @@ func New(c Config) (*Builder, error) {
 	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
-	}
-	if b.launcher == nil {
-		var err error
-		if b.launcher, err = fs.ReadFile(c.Files, launcherPath); err != nil {
-			return nil, fmt.Errorf("cannot read the launcher: %w", err)
-		}
 	}
 	for _, d := range []string{b.dir, b.testedDir()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {

@@ -147,14 +147,10 @@ func recipeKey(files fs.FS) (string, error) {
 // same to people who build by hand.
 var recipeRoots = []string{"Dockerfile", "layers/image", "layers/lock"}
 
-// isRecipe leaves out what only makes the locks, and the launcher, which has a context
-// of its own.
+// isRecipe leaves out what only makes the locks.
 func isRecipe(path string) bool {
-	return !strings.HasSuffix(path, ".in") && path != "layers/lock/renew.sh" && path != launcherPath
+	return !strings.HasSuffix(path, ".in") && path != "layers/lock/renew.sh"
 }
-
-// launcherPath is where the launcher is found when nobody brings another.
-const launcherPath = "layers/image/launch.sh"
 
 // brief is an image id as people compare it.
 func brief(id string) string {

@@ -18,18 +18,18 @@ import (
 // with every edit of the Dockerfile.
 func recipe() fstest.MapFS {
 	return fstest.MapFS{
-		"Dockerfile":            {Data: []byte("FROM base AS core\n")},
-		"layers/image/apt.sh":   {Data: []byte("apt\n")},
-		"layers/image/x.py":     {Data: []byte("x\n")},
-		launcherPath:            {Data: []byte("not part of the recipe\n")},
-		"layers/lock/hub.in":    {Data: []byte("jupyterhub\n")},
-		"layers/lock/hub.txt":   {Data: []byte("jupyterhub==1\n")},
-		"layers/lock/renew.sh":  {Data: []byte("renew\n")},
-		"custom/users.csv":      {Data: []byte("secret\n")},
-		"layers/builder.go":     {Data: []byte("package layers\n")},
-		"environments/doc.go":   {Data: []byte("package environments\n")},
-		"layers/plan_test.go":   {Data: []byte("package layers\n")},
-		"home_default/hello.py": {Data: []byte("print()\n")},
+		"Dockerfile":             {Data: []byte("FROM base AS core\n")},
+		"layers/image/apt.sh":    {Data: []byte("apt\n")},
+		"layers/image/x.py":      {Data: []byte("x\n")},
+		"environments/launch.sh": {Data: []byte("not part of the recipe\n")},
+		"layers/lock/hub.in":     {Data: []byte("jupyterhub\n")},
+		"layers/lock/hub.txt":    {Data: []byte("jupyterhub==1\n")},
+		"layers/lock/renew.sh":   {Data: []byte("renew\n")},
+		"custom/users.csv":       {Data: []byte("secret\n")},
+		"layers/builder.go":      {Data: []byte("package layers\n")},
+		"environments/doc.go":    {Data: []byte("package environments\n")},
+		"layers/plan_test.go":    {Data: []byte("package layers\n")},
+		"home_default/hello.py":  {Data: []byte("print()\n")},
 	}
 }
 
@@ -109,7 +109,7 @@ func TestPlanGolden(t *testing.T) {
 func TestA9_keys(t *testing.T) {
 	one := planFor(t, Inputs{}, recipe())
 	files := recipe()
-	for _, name := range []string{"custom/users.csv", "layers/builder.go", "home_default/hello.py", "layers/lock/hub.in", "layers/lock/renew.sh", launcherPath} {
+	for _, name := range []string{"custom/users.csv", "layers/builder.go", "home_default/hello.py", "layers/lock/hub.in", "layers/lock/renew.sh", "environments/launch.sh"} {
 		files[name] = &fstest.MapFile{Data: []byte("changed\n")}
 	}
 	if d := cmp.Diff(one.String(), planFor(t, Inputs{}, files).String()); d != "" {

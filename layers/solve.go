@@ -114,6 +114,12 @@ func (b *Builder) options(job solve) (client.SolveOpt, error) {
 	for name, value := range job.args {
 		attrs["build-arg:"+name] = value
 	}
+	// A school's proxy: predefined arguments, which are in no history and no cache key.
+	for _, name := range []string{"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} {
+		if value := os.Getenv(name); value != "" {
+			attrs["build-arg:"+name] = value
+		}
+	}
 	opt := client.SolveOpt{
 		Exports:       []client.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": job.ref}}},
 		FrontendAttrs: attrs,

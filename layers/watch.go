@@ -123,7 +123,7 @@ func (w *watcher) tail() []string {
 func words(vertex string) string {
 	for _, s := range []struct{ mark, words string }{
 		{"apt.sh core", "installing Python, git and other basics"},
-		{"apt.sh /tmp/apt.txt", "installing the packages of apt.txt"},
+		{"apt.sh /opt/conjured/lib/apt.txt", "installing the packages of apt.txt"},
 		{"install.sh hub", "installing JupyterHub"},
 		{"install.sh lab", "installing JupyterLab and Notebook"},
 		{"groupadd", "making the group of the class"},
