@@ -92,7 +92,7 @@ func (h *Hub) try(ctx context.Context, s Spec, python, key string) (notice.List,
 	ctx, cancel := context.WithTimeout(ctx, hubPatience)
 	defer cancel()
 	served := make(chan error, 1)
-	go func() { served <- serve(ctx, l, newRoutes(own.Proxy)) }()
+	go func() { served <- serve(ctx, l, newRoutes(own.Proxy), 0) }()
 	defer func() { cancel(); <-served }()
 
 	c, err := h.cfg.Engine.Create(ctx, h.hubSpec(s, at, python, key))

@@ -127,7 +127,7 @@ func (f *fakeEngine) answer(ctx context.Context, s engine.Spec) {
 			w.Header().Set("X-Cookies", r.Header.Get("Cookie")+r.Header.Get("X-Forwarded-For"))
 			io.Copy(w, r.Body)
 		}
-	}))
+	}), 0)
 }
 
 func (f *fakeEngine) Stop(_ context.Context, id string, _ time.Duration) error {

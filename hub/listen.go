@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,55 @@ func (p peers) Accept() (net.Conn, error) {
 		}
 		c.Close()
 	}
+}
+
+// fair is a listener that lets each user have only so many connections at once, so
+// that one student can't shut the others out.
+type fair struct {
+	net.Listener
+	each int // connections
+
+	mu   sync.Mutex
+	open map[uint32]int // by user
+}
+
+// Accept gives the next connection of a user who has not too many.
+func (f *fair) Accept() (net.Conn, error) {
+	for {
+		c, err := f.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		uid, ok := peerUID(c)
+		if ok && f.count(uid, 1) {
+			return &counted{Conn: c, gone: sync.OnceFunc(func() { f.count(uid, -1) })}, nil
+		}
+		c.Close()
+	}
+}
+
+func (f *fair) count(uid uint32, n int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n > 0 && f.open[uid] >= f.each {
+		return false
+	}
+	f.open[uid] += n
+	if f.open[uid] == 0 {
+		delete(f.open, uid)
+	}
+	return true
+}
+
+type counted struct {
+	net.Conn
+	gone func()
+}
+
+// Close closes the connection and lets its user have another.
+func (c *counted) Close() error {
+	c.gone()
+	return c.Conn.Close()
 }
 
 func peerUID(c net.Conn) (uint32, bool) {
@@ -70,8 +120,12 @@ func listen(path string, mode os.FileMode, uid int) (net.Listener, error) {
 }
 
 // serve answers on l until ctx ends, then waits a second for what is being answered.
-func serve(ctx context.Context, l net.Listener, handler http.Handler) error {
-	s := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
+// A question and its answer may each take limit; 0 is for ever.
+func serve(ctx context.Context, l net.Listener, handler http.Handler, limit time.Duration) error {
+	s := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		ReadTimeout: limit, WriteTimeout: 2 * limit, MaxHeaderBytes: 64 << 10,
+	}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	select {

@@ -105,6 +105,22 @@ func TestDial_followsNoLink(t *testing.T) {
 	}
 }
 
+// One user who opens all the connections they can leaves room for the next.
+func TestFair(t *testing.T) {
+	f := &fair{each: 2, open: map[uint32]int{}}
+	if !f.count(1, 1) || !f.count(1, 1) || f.count(1, 1) || !f.count(2, 1) {
+		t.Errorf("%v", f.open)
+	}
+	f.count(1, -1)
+	if !f.count(1, 1) {
+		t.Errorf("%v", f.open)
+	}
+	f.count(2, -1)
+	if len(f.open) != 1 {
+		t.Errorf("left %v", f.open)
+	}
+}
+
 // Students reach the hub's API and nothing else of it.
 func TestUpstream(t *testing.T) {
 	c := newFakeClass(t)

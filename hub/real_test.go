@@ -144,7 +144,7 @@ func newRealClass(t *testing.T) *realClass {
 		if err != nil {
 			t.Fatal(err)
 		}
-		go func() { done <- serve(ctx, l, c.routes) }()
+		go func() { done <- serve(ctx, l, c.routes, 0) }()
 		stop = func() {
 			cancel()
 			for range 2 {

@@ -28,11 +28,11 @@ func (h *Hub) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	errs := make(chan error, 2)
 	wg.Go(func() {
-		errs <- serve(ctx, peers{ask, []uint32{HubUID, uint32(os.Geteuid())}}, h.askHandler())
+		errs <- serve(ctx, peers{ask, []uint32{HubUID, uint32(os.Geteuid())}}, h.askHandler(), 0)
 		cancel()
 	})
 	wg.Go(func() {
-		errs <- serve(ctx, up, h.upstreamHandler())
+		errs <- serve(ctx, &fair{Listener: up, each: 32, open: map[uint32]int{}}, h.upstreamHandler(), 30*time.Second)
 		cancel()
 	})
 	wg.Go(func() { h.supervise(ctx) })

@@ -67,7 +67,7 @@ func confine(s engine.Spec) engine.Spec {
 // is ours alone.
 func merge(teacher, ours engine.Spec) engine.Spec {
 	s := ours
-	s.Env = append(slices.Clone(teacher.Env), ours.Env...)
+	s.Env = append(withoutNames(teacher.Env, ours.Env), ours.Env...)
 	s.Mounts = append(withoutTargets(teacher.Mounts, ours), ours.Mounts...)
 	s.Tmpfs = maps.Clone(teacher.Tmpfs)
 	if s.Tmpfs == nil {
@@ -88,6 +88,23 @@ func merge(teacher, ours engine.Spec) engine.Spec {
 		s.CPUs = teacher.CPUs
 	}
 	return s
+}
+
+// withoutNames drops the variables that ours sets. Left in, the first of two would
+// count, whatever the order says.
+func withoutNames(env, ours []string) []string {
+	set := map[string]bool{}
+	for _, e := range ours {
+		name, _, _ := strings.Cut(e, "=")
+		set[name] = true
+	}
+	var l []string
+	for _, e := range env {
+		if name, _, _ := strings.Cut(e, "="); !set[name] {
+			l = append(l, e)
+		}
+	}
+	return l
 }
 
 // withoutTargets drops the mounts that would hide one of ours.
