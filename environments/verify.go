@@ -70,11 +70,30 @@ func (b *Builder) verify(ctx context.Context, s Spec, g Generation, sink progres
 
 var libraryForm = regexp.MustCompile(`(lib[A-Za-z0-9_+-]+\.so[.0-9]*): cannot open shared object file`)
 
-// debian names the package of the libraries that wheels most often expect of a system.
-var debian = map[string]string{
-	"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0t64", "libglib-2.0.so.0": "libglib2.0-0t64",
-	"libgomp.so.1": "libgomp1", "libX11.so.6": "libx11-6", "libXrender.so.1": "libxrender1", "libSM.so.6": "libsm6",
-	"libEGL.so.1": "libegl1", "libsndfile.so.1": "libsndfile1", "libtk8.6.so": "python3-tk",
+// debian names the package of the libraries that wheels most often expect of a system,
+// or "".
+func debian(library string) string {
+	switch library {
+	case "libGL.so.1":
+		return "libgl1"
+	case "libEGL.so.1":
+		return "libegl1"
+	case "libgthread-2.0.so.0", "libglib-2.0.so.0":
+		return "libglib2.0-0t64"
+	case "libgomp.so.1":
+		return "libgomp1"
+	case "libX11.so.6":
+		return "libx11-6"
+	case "libXrender.so.1":
+		return "libxrender1"
+	case "libSM.so.6":
+		return "libsm6"
+	case "libsndfile.so.1":
+		return "libsndfile1"
+	case "libtk8.6.so":
+		return "python3-tk"
+	}
+	return ""
 }
 
 // judge puts a failed check into words.
@@ -90,7 +109,7 @@ func (s Spec) judge(t tried) notice.Notice {
 			n.Code = "environment-library"
 			n.What = fmt.Sprintf("%s needs the library %s, which the class image does not have", t.Name, m[1])
 			n.Do = "add the Debian package that holds this library to apt.txt, then apply the folder again"
-			if p := debian[m[1]]; p != "" {
+			if p := debian(m[1]); p != "" {
 				n.Do = fmt.Sprintf("add a line %s to apt.txt, then apply the folder again", p)
 			}
 		} else if t.Kind != "ImportError" && t.Kind != "crash" {
