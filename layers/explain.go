@@ -1,12 +1,13 @@
 package layers
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
 
-	"github.com/moby/buildkit/solver/errdefs"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 
 	"github.com/conjuring/conjured/notice"
 )
@@ -20,9 +21,17 @@ var (
 	pythonOld    = regexp.MustCompile(`conjured: base-python-too-old (.*)`)
 )
 
-// explain makes a notice of a failed build from the last lines it printed. Several
-// missing packages are several notices.
-func explain(in Inputs, stage string, lines []string, err error) error {
+// failure is what is known of a build that failed.
+type failure struct {
+	stage string
+	step  string   // as BuildKit calls it, "[base 3/4] RUN make"; may be ""
+	lines []string // the last it printed
+}
+
+// explain makes a notice of a failed build. Several missing packages are several
+// notices.
+func explain(in Inputs, f failure, err error) error {
+	stage, lines := f.stage, f.lines
 	text := strings.Join(lines, "\n")
 	switch {
 	case strings.Contains(text+err.Error(), "no space left on device"):
@@ -34,7 +43,7 @@ func explain(in Inputs, stage string, lines []string, err error) error {
 		return fmt.Errorf("cannot build %s: %w", stage, missing)
 	}
 	if stage == StageBase {
-		return baseFailed(lines, err)
+		return baseFailed(in, f, err)
 	}
 	switch {
 	case aptOffline.MatchString(text):
@@ -113,19 +122,31 @@ func unreachable(code, who, stage string, err error) error {
 	}, Err: err}
 }
 
-func baseFailed(lines []string, err error) error {
-	n := notice.Notice{
-		Code: "base-build-failed", Severity: notice.SeverityError, File: BaseFile,
-		What:  "a step of base.Dockerfile failed: " + lastWords(lines, err),
+func baseFailed(in Inputs, f failure, err error) error {
+	return &notice.Error{Notice: notice.Notice{
+		Code: "base-build-failed", Severity: notice.SeverityError, File: BaseFile, Line: stepLine(in.BaseDockerfile, f.step),
+		What:  "a step of base.Dockerfile failed: " + lastWords(f.lines, err),
 		Means: "no new system was built; the class stays on the one it has",
 		Do:    "correct that step, or take base.Dockerfile out of the folder to use the built-in Debian",
+	}, Err: err}
+}
+
+// stepLine finds the line of a step by its text: engines as old as 20.10 do not say
+// where in the file a failed step stands. 0 when it can't be told.
+func stepLine(dockerfile []byte, step string) int {
+	_, text, _ := strings.Cut(step, "] ")
+	res, err := parser.Parse(bytes.NewReader(dockerfile))
+	if err != nil || text == "" {
+		return 0
 	}
-	for _, s := range errdefs.Sources(err) {
-		if len(s.Ranges) > 0 {
-			n.Line = int(s.Ranges[0].Start.Line)
+	want := strings.Join(strings.Fields(text), " ")
+	for _, n := range res.AST.Children {
+		got := strings.Join(strings.Fields(n.Original), " ")
+		if strings.EqualFold(got, want) || (strings.Contains(want, "<<") && strings.HasPrefix(want, got)) {
+			return n.StartLine
 		}
 	}
-	return &notice.Error{Notice: n, Err: err}
+	return 0
 }
 
 func aptConflict(in Inputs, lines []string, err error) error {

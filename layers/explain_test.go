@@ -38,7 +38,7 @@ func TestA11_explain(t *testing.T) {
 			for l := range strings.Lines(tc.text) {
 				lines = append(lines, strings.TrimSpace(l))
 			}
-			l := notice.For(explain(in, tc.stage, lines, errors.New("exit code: 100")))
+			l := notice.For(explain(in, failure{stage: tc.stage, lines: lines}, errors.New("exit code: 100")))
 			if len(l) != 1 || l[0].Code != tc.code || l[0].Where() != tc.where || !strings.Contains(l[0].What, tc.what) {
 				t.Fatalf("got %+v", l)
 			}
@@ -51,8 +51,19 @@ func TestA11_explain(t *testing.T) {
 
 func TestA11_allAtOnce(t *testing.T) {
 	in := Inputs{AptPackages: []Package{{Name: "a1", File: "apt.txt", Line: 2}, {Name: "b2", File: "apt.txt", Line: 5}}}
-	l := notice.For(explain(in, StageSystem, []string{"E: Unable to locate package a1", "E: Unable to locate package b2", "E: Unable to locate package a1"}, errors.New("x")))
+	l := notice.For(explain(in, failure{stage: StageSystem, lines: []string{"E: Unable to locate package a1", "E: Unable to locate package b2", "E: Unable to locate package a1"}}, errors.New("x")))
 	if len(l) != 2 || l[0].Line != 2 || l[1].Line != 5 {
 		t.Errorf("got %+v", l)
+	}
+}
+
+func TestStepLine(t *testing.T) {
+	const text = "FROM a AS base\nRUN  one \\\n  two\n\n# x\nrun three\nRUN <<EOF\nfour\nEOF\nCOPY x /y\n"
+	for step, want := range map[string]int{
+		"[base 2/5] RUN one   two": 2, "[base 3/5] RUN three": 6, "[base 4/5] RUN <<EOF (four)": 7, "[base 5/5] COPY x /y": 10, "exporting": 0, "": 0, "[base 9/9] RUN nine": 0,
+	} {
+		if got := stepLine([]byte(text), step); got != want {
+			t.Errorf("%q: line %d, want %d", step, got, want)
+		}
 	}
 }

@@ -62,7 +62,7 @@ func (b *Builder) solve(ctx context.Context, in Inputs, job solve, sink progress
 	}
 	if err != nil {
 		sink.Progress(progress.Event{Job: Job, Step: w.step, Done: w.done, Total: w.total, Unit: "steps", State: progress.Failed})
-		return explain(in, job.stage, w.tail(), err)
+		return explain(in, failure{stage: job.stage, step: w.failed, lines: w.tail()}, err)
 	}
 	b.saveDurations(w.took)
 	return nil

@@ -31,6 +31,7 @@ type watcher struct {
 	order    []ocidigest.Digest
 	lines    []string
 	partial  map[ocidigest.Digest]string // output that has not come to the end of its line
+	failed   string                      // name of the step that failed, "[base 3/4] RUN make"
 	step     string
 	done     int64
 	total    int64
@@ -54,6 +55,9 @@ func (w *watcher) take(s *client.SolveStatus) {
 			w.order = append(w.order, v.Digest)
 		}
 		w.vertices[v.Digest] = v
+		if v.Error != "" && !strings.Contains(v.Error, "context canceled") {
+			w.failed = v.Name
+		}
 		if v.Started != nil && v.Completed != nil && !v.Cached && v.Error == "" {
 			w.took[w.stage+": "+v.Name] = v.Completed.Sub(*v.Started).Seconds()
 		}
@@ -127,6 +131,11 @@ func words(vertex string) string {
 		{"install.sh hub", "installing JupyterHub"},
 		{"install.sh lab", "installing JupyterLab and Notebook"},
 		{"groupadd", "making the group of the class"},
+		{"COPY layers/", "copying conjured's own files"},
+		{"--from=launcher", "copying conjured's own files"},
+		{"load .dockerignore", "preparing the files of the build"},
+		{"load from client", "preparing the files of the build"},
+		{"load metadata", "looking at the image below"},
 		{"--from=environments", "putting the environments into the image"},
 		{"exporting", "saving the image"},
 	} {
