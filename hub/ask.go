@@ -240,11 +240,11 @@ func (h *Hub) answerEvents(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	enc := json.NewEncoder(w)
 	if s == nil {
+		e := event{State: failed, Message: "Your server was stopped."}
 		if _, up, err := h.running(r.Context(), id); err == nil && up && placeName.MatchString(id) {
-			enc.Encode(event{ready, "Your server is ready.", 100})
-			return
+			e = event{ready, "Your server is ready.", 100}
 		}
-		enc.Encode(event{State: failed, Message: "Your server was stopped."})
+		_ = enc.Encode(e) // a hub that went away asks again
 		return
 	}
 	flush := http.NewResponseController(w)
@@ -256,7 +256,9 @@ func (h *Hub) answerEvents(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		n += len(l)
-		flush.Flush()
+		if flush.Flush() != nil {
+			return
+		}
 		select {
 		case <-more:
 		case <-r.Context().Done():
@@ -297,5 +299,5 @@ func read(w http.ResponseWriter, r *http.Request, v any) bool {
 func reply(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(v)
+	_ = json.NewEncoder(w).Encode(v) // whoever asked has gone
 }

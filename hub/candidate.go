@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -164,9 +165,9 @@ func refused(err error, r report) *notice.Error {
 	}
 	switch {
 	case r.State == "failed":
-		n.What = fmt.Sprintf("%s can't be used: %s", where(r.File, r.Line), r.Error)
+		n.What = "the hub's settings can't be used: " + r.Error
 	case !died && r.State == "loading":
-		n.What = fmt.Sprintf("%s did not come to an end within %d seconds", r.File, int(hubPatience/time.Second))
+		n.What = fmt.Sprintf("the hub's settings did not come to an end within %d seconds", int(hubPatience/time.Second))
 	case died && r.State == "loaded":
 		n.Code, n.File = "hub-broken", "srv/jupyterhub_config.py"
 		n.What = "the hub ended while it started: " + lastLine(e)
@@ -180,7 +181,8 @@ func refused(err error, r report) *notice.Error {
 	return &notice.Error{Notice: n, Err: err}
 }
 
-func where(file string, line int) string { return notice.Notice{File: file, Line: line}.Where() }
+// logPrefix is what JupyterHub's log begins a line with.
+var logPrefix = regexp.MustCompile(`^\[[A-Z] [^\]]*\] `)
 
 // lastLine is the last line a container printed that is not part of a traceback's
 // indented lines.
@@ -195,5 +197,9 @@ func lastLine(e *ended) string {
 			last = line
 		}
 	}
-	return fmt.Sprintf("%s (code %d)", or(last, "it printed nothing"), e.code)
+	last = logPrefix.ReplaceAllString(last, "")
+	if last == "" {
+		return fmt.Sprintf("it printed nothing and ended with code %d", e.code)
+	}
+	return last
 }

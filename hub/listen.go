@@ -30,7 +30,7 @@ func (p peers) Accept() (net.Conn, error) {
 		if u, ok := peerUID(c); ok && slices.Contains(p.uids, u) {
 			return c, nil
 		}
-		c.Close()
+		_ = c.Close()
 	}
 }
 
@@ -55,7 +55,7 @@ func (f *fair) Accept() (net.Conn, error) {
 		if ok && f.count(uid, 1) {
 			return &counted{Conn: c, gone: sync.OnceFunc(func() { f.count(uid, -1) })}, nil
 		}
-		c.Close()
+		_ = c.Close()
 	}
 }
 
@@ -113,7 +113,7 @@ func listen(path string, mode os.FileMode, uid int) (net.Listener, error) {
 		err = os.Lchown(path, uid, uid)
 	}
 	if err != nil {
-		l.Close()
+		_ = l.Close()
 		return nil, fmt.Errorf("cannot open the socket %s to its users: %w", path, err)
 	}
 	return l, nil
@@ -136,7 +136,7 @@ func serve(ctx context.Context, l net.Listener, handler http.Handler, limit time
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if s.Shutdown(stop) != nil {
-		s.Close()
+		_ = s.Close() // what still hangs is cut
 	}
 	<-done
 	return nil

@@ -13,7 +13,7 @@ import (
 
 // Remove puts a user out: their servers stop and their tokens end, in the hub and in
 // the engine. Their browsers' sessions end by the hub's next question, which is at
-// most five seconds old. Home, UID and the hub's record of them stay. It is to be
+// most two seconds away. Home, UID and the hub's record of them stay. It is to be
 // called after the roster has changed. Open connections are the proxy's to close.
 func (h *Hub) Remove(ctx context.Context, user string) error {
 	revoked := make(chan error, 1)

@@ -18,7 +18,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	up, err := listen(h.paths.upstreamSock(), 0o666, 0)
 	if err != nil {
-		ask.Close()
+		_ = ask.Close()
 		return err
 	}
 	h.mu.Lock()

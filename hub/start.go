@@ -243,7 +243,7 @@ func answers(ctx context.Context, c *http.Client, path string) bool {
 	if err != nil {
 		return false
 	}
-	resp.Body.Close()
+	_ = resp.Body.Close()
 	return resp.StatusCode == http.StatusOK
 }
 

@@ -92,7 +92,7 @@ def invariants() -> dict[str, dict[str, Any]]:
         },
         "Authenticator": {
             "allow_all": True,
-            "auth_refresh_age": 5,  # seconds
+            "auth_refresh_age": 2,  # seconds: a removed row is out within five
             "auth_refresh_strict": True,
             "refresh_pre_spawn": True,
             "delete_invalid_users": False,
