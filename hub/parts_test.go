@@ -46,6 +46,9 @@ func TestQueue(t *testing.T) {
 		synctest.Wait()
 		q.leave()
 		time.Sleep(time.Minute)
+		synctest.Wait()
+		q.mu.Lock()
+		defer q.mu.Unlock()
 		if diff := cmp.Diff([]string{"a", "b"}, order); diff != "" {
 			t.Error(diff)
 		}
