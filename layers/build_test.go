@@ -194,7 +194,7 @@ func TestA9_caching(t *testing.T) {
 	if r.Core != first.Core || r.System == first.System || !cmp.Equal(r.Built, []string{"system"}) {
 		t.Errorf("a package: %+v", r)
 	}
-	if all := strings.Join(s, "\n"); strings.Contains(all, "JupyterHub") || !strings.Contains(all, "apt.txt") {
+	if all := strings.Join(s, "\n"); strings.Contains(all, "Jupyter") || strings.Contains(all, "basics") {
 		t.Errorf("the steps were\n%s", all)
 	}
 	if out, code := sh(t, e, r.System, "hello"); code != 0 || out != "Hello, world!\n" {

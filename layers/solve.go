@@ -104,7 +104,9 @@ func (b *Builder) options(job solve) (client.SolveOpt, error) {
 		"filename": "Dockerfile", "target": job.target,
 		// Its presence is what keeps the front end from pulling the one that a
 		// "# syntax=" line names.
-		"cmdline":                   "conjured",
+		"cmdline": "conjured",
+		// What is on this machine is what was resolved; no registry is asked again.
+		"image-resolve-mode":        "local",
 		"label:" + engine.LabelRole: "image",
 		"label:" + engine.LabelKey:  job.key,
 	}

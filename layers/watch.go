@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -59,7 +60,7 @@ func (w *watcher) take(s *client.SolveStatus) {
 			w.failed = v.Name
 		}
 		if v.Started != nil && v.Completed != nil && !v.Cached && v.Error == "" {
-			w.took[w.stage+": "+v.Name] = v.Completed.Sub(*v.Started).Seconds()
+			w.took[w.slot(v.Name)] = v.Completed.Sub(*v.Started).Seconds()
 		}
 	}
 	if len(s.Vertexes) > 0 {
@@ -80,6 +81,14 @@ func (w *watcher) take(s *client.SolveStatus) {
 	}
 }
 
+// slot is the name under which a step's duration is remembered. The keys of images
+// are left out of it: they change with every build.
+func (w *watcher) slot(vertex string) string {
+	return w.stage + ": " + imageKey.ReplaceAllString(vertex, "")
+}
+
+var imageKey = regexp.MustCompile(`[0-9a-f]{64}`)
+
 // print takes one line of output.
 func (w *watcher) print(line string) {
 	if line = strings.TrimSpace(line); line != "" {
@@ -99,7 +108,7 @@ func (w *watcher) tell(line string) {
 			w.done++
 			continue
 		}
-		left := w.expected[w.stage+": "+v.Name]
+		left := w.expected[w.slot(v.Name)]
 		if v.Started != nil {
 			running = words(v.Name)
 			left = max(0, left-time.Since(*v.Started).Seconds())
