@@ -82,6 +82,7 @@ func (h *Hub) Deploy(ctx context.Context, s Spec, sink progress.Sink) (notice.Li
 		say("the hub did not come up", 1, progress.Failed)
 		return nil, err
 	}
+	h.seen = true
 	say("the hub answers", 2, progress.Done)
 	return h.said(), nil
 }

@@ -100,6 +100,7 @@ type Hub struct {
 	queue   *queue
 	deploy  chan struct{} // holds one token: who has it may change the serving hub
 	up      chan struct{} // closed when Run answers
+	seen    bool          // the hub has been up since New; whoever has deploy's token owns it
 
 	mu     sync.Mutex
 	class  Class

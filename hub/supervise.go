@@ -100,6 +100,7 @@ func (h *Hub) look(ctx context.Context, next time.Time) (up bool, err error) {
 		}
 	}
 	if c != nil && c.State == "running" {
+		h.seen = true
 		return true, nil
 	}
 	if time.Now().Before(next) {
@@ -108,8 +109,8 @@ func (h *Hub) look(ctx context.Context, next time.Time) (up bool, err error) {
 	return false, h.revive(ctx, *s, c)
 }
 
-// revive starts the hub anew from what it was started from, and tells why it was
-// gone.
+// revive starts the hub anew from what it was started from, and tells that it was
+// gone, unless that was before our time: after a power cut it is nobody's news.
 func (h *Hub) revive(ctx context.Context, s Spec, dead *engine.Container) error {
 	if dead != nil {
 		lines, err := h.cfg.Engine.Logs(ctx, dead.ID, 30)
@@ -117,6 +118,8 @@ func (h *Hub) revive(ctx context.Context, s Spec, dead *engine.Container) error 
 			lines = err.Error()
 		}
 		h.cfg.Log.Warn("the hub had stopped; starting it again", "exit_code", dead.ExitCode, "last_lines", tail(lines, 2000))
+	}
+	if h.seen {
 		h.cfg.Notify(notice.Notice{
 			Code: "hub-restarted", Severity: notice.SeverityWarning,
 			What:  "the hub had stopped and is being started again",
