@@ -94,7 +94,12 @@ func (h *Hub) try(ctx context.Context, s Spec, python, key string) (notice.List,
 	defer cancel()
 	served := make(chan error, 1)
 	go func() { served <- serve(ctx, l, newRoutes(own.Proxy), 0) }()
-	defer func() { cancel(); <-served }()
+	defer func() {
+		cancel()
+		if err := <-served; err != nil {
+			h.cfg.Log.Debug("the candidate's proxy ended", "error", err)
+		}
+	}()
 
 	c, err := h.cfg.Engine.Create(ctx, h.hubSpec(s, at, python, key))
 	if err == nil {

@@ -233,7 +233,7 @@ func (h *Hub) copyDatabase(from, to string) error {
 	if err != nil {
 		return fmt.Errorf("cannot open the hub's data: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // read
 	const name = "jupyterhub.sqlite"
 	for _, part := range []string{"", "-wal", "-shm", "-journal"} {
 		if err := copyIn(root, name+from+part, name+to+part); err != nil {

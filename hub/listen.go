@@ -138,6 +138,8 @@ func serve(ctx context.Context, l net.Listener, handler http.Handler, limit time
 	if s.Shutdown(stop) != nil {
 		_ = s.Close() // what still hangs is cut
 	}
-	<-done
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("cannot serve %s: %w", l.Addr(), err)
+	}
 	return nil
 }

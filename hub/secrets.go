@@ -74,7 +74,7 @@ func writeFor(path string, b []byte, mode os.FileMode, uid int) error {
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
-	defer t.Cleanup()
+	defer func() { _ = t.Cleanup() }() // nothing to do once it was renamed
 	if _, err := t.Write(b); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
