@@ -99,7 +99,8 @@ func noBuildKit(e *engine.Engine, err error) error {
 	}, Err: err}
 }
 
-func (b *Builder) options(job solve) (client.SolveOpt, error) {
+// attributes is what the front end is told.
+func (job solve) attributes() map[string]string {
 	attrs := map[string]string{
 		"filename": "Dockerfile", "target": job.target,
 		// Its presence is what keeps the front end from pulling the one that a
@@ -122,9 +123,13 @@ func (b *Builder) options(job solve) (client.SolveOpt, error) {
 			attrs["build-arg:"+name] = value
 		}
 	}
+	return attrs
+}
+
+func (b *Builder) options(job solve) (client.SolveOpt, error) {
 	opt := client.SolveOpt{
 		Exports:       []client.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": job.ref}}},
-		FrontendAttrs: attrs,
+		FrontendAttrs: job.attributes(),
 		LocalMounts:   map[string]fsutil.FS{},
 		// One key for all builds: files that were sent once are not sent again.
 		SharedKey: "conjured-" + job.stage,
