@@ -111,7 +111,12 @@ func TestDial_followsNoLink(t *testing.T) {
 // One user who opens all the connections they can leaves room for the next.
 func TestFair(t *testing.T) {
 	f := &fair{each: 2, open: map[uint32]int{}}
-	if !f.count(1, 1) || !f.count(1, 1) || f.count(1, 1) || !f.count(2, 1) {
+	for i, want := range []bool{true, true, false} {
+		if got := f.count(1, 1); got != want {
+			t.Errorf("connection %d: %v", i, got)
+		}
+	}
+	if !f.count(2, 1) {
 		t.Errorf("%v", f.open)
 	}
 	f.count(1, -1)
