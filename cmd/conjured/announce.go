@@ -6,13 +6,12 @@ import (
 	"net"
 	"strings"
 
-	"github.com/conjuring/conjured/users"
 )
 
 // announce says, once the class can be used, where it is and who can log in.
 func (b *box) announce(ctx context.Context, t *terminal, lines chan<- func()) {
 	for s := range b.owner.Watch(ctx) {
-		if s.Serving.ID == "" {
+		if !phaseOf(s).Ready() {
 			continue
 		}
 		select {
@@ -24,36 +23,53 @@ func (b *box) announce(ctx context.Context, t *terminal, lines chan<- func()) {
 }
 
 func (b *box) sayOpen(t *terminal) {
-	made := b.sayLogins(t)
+	b.sayLogins(t)
 	t.say("")
 	t.say("%s is open:  %s", t.paint("1", b.front.About().Name), t.paint("1;36", strings.Join(b.addresses(), "  ")))
-	for _, who := range b.examples(made) {
+	for _, who := range b.examples() {
 		t.say("  %s", who)
 	}
+	b.logins.forget()
 	t.say("Ctrl-C stops it. Changes of the folder are taken as they are saved.")
 	t.say("")
 }
 
-// sayLogins prints passwords that were made up since the last time, and gives them. A
-// log is no place for them: there they wait for `conjured apply`.
-func (b *box) sayLogins(t *terminal) []users.Login {
+// sayLogins prints passwords that were made up since the last time. A log is no place
+// for them: there they wait for `conjured apply`.
+func (b *box) sayLogins(t *terminal) {
 	if !t.private {
-		return nil
+		return
 	}
 	made := b.logins.take()
 	if len(made) == 0 {
-		return nil
+		return
 	}
 	t.say("")
 	t.say("%s were made up. They are shown now and kept nowhere; write them down:", plural(len(made), "password"))
 	for _, l := range made {
 		t.say("  %-20s %s", l.User, l.Password)
 	}
-	return made
+}
+
+// sayNewLogins prints passwords as soon as they are made up: they are valid from then
+// on, and would be lost with the process.
+func (b *box) sayNewLogins(ctx context.Context, t *terminal, lines chan<- func()) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.logins.arrived:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case lines <- func() { b.sayLogins(t) }:
+		}
+	}
 }
 
 // examples are the teacher's login and one student's, with what is known of the password.
-func (b *box) examples(made []users.Login) []string {
+func (b *box) examples() []string {
 	var teacher, student string
 	for _, a := range b.users.List() {
 		switch {
@@ -67,7 +83,7 @@ func (b *box) examples(made []users.Login) []string {
 	var out []string
 	for _, who := range []struct{ role, name string }{{"teacher", teacher}, {"student", student}} {
 		if who.name != "" {
-			out = append(out, fmt.Sprintf("%-8s %s, password %s", who.role, who.name, b.passwordOf(who.name, made)))
+			out = append(out, fmt.Sprintf("%-8s %s, password %s", who.role, who.name, b.passwordOf(who.name)))
 		}
 	}
 	return out
@@ -75,11 +91,9 @@ func (b *box) examples(made []users.Login) []string {
 
 // passwordOf is what may be said of a password: it was just made up, or it stands in
 // the teacher's own users.csv, or nobody knows it.
-func (b *box) passwordOf(name string, made []users.Login) string {
-	for _, l := range made {
-		if l.User == name {
-			return l.Password
-		}
+func (b *box) passwordOf(name string) string {
+	if p, ok := b.logins.shown(name); ok {
+		return p
 	}
 	if f, ok := b.shelf.fresh(b.owner.Snapshot().Desired.ID); ok {
 		for _, r := range f.Roster().Rows {

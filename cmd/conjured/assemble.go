@@ -27,7 +27,7 @@ import (
 func assemble(ctx context.Context, s settings, p place, log *slog.Logger, stop context.CancelFunc) (*box, error) {
 	b := &box{
 		settings: s, place: p, log: log, began: time.Now(), stopped: stop, news: &progress.Hub{},
-		shelf: &shelf{place: p, policy: s.customPolicy()}, board: &board{}, logins: &logins{},
+		shelf: &shelf{place: p, policy: s.customPolicy()}, board: &board{}, logins: newLogins(),
 		records: records{p.built()}, applying: make(chan struct{}, 1),
 	}
 	for _, step := range []func(context.Context) error{

@@ -32,10 +32,12 @@ func (f *front) Phase() api.Phase { return phaseOf(f.snapshot()) }
 
 // phaseOf tells in the words of the API how the class is.
 func phaseOf(s appliance.Snapshot) api.Phase {
-	switch {
-	case s.Serving.ID == "":
-		return api.Preparing
-	case s.Phase == appliance.Held || s.Fallback || s.ReadOnly:
+	switch s.Phase {
+	case appliance.Serving, appliance.Changing, appliance.Held:
+	default:
+		return api.Preparing // what is saved about serving is a hint until the world was looked at
+	}
+	if s.Phase == appliance.Held || s.Fallback || s.ReadOnly {
 		return api.Degraded
 	}
 	return api.Serving

@@ -53,7 +53,7 @@ func printStatus(out io.Writer, s api.Status) {
 		fmt.Fprintf(w, "working on\t%s: %s\n", j.Name, jobWords(j))
 	}
 	for _, v := range s.Servers {
-		fmt.Fprintf(w, "server\t%s, %s since %s%s\n", v.User, v.State, v.Since.Local().Format(time.TimeOnly), memoryWords(v.MemoryBytes))
+		fmt.Fprintf(w, "server\t%s, %s%s%s\n", v.User, v.State, sinceWords(v.Since), memoryWords(v.MemoryBytes))
 	}
 	w.Flush()
 }
@@ -78,6 +78,13 @@ func jobWords(j api.Job) string {
 		return j.Step
 	}
 	return fmt.Sprintf("%s, %d of %d %s", j.Step, j.Done, j.Total, j.Unit)
+}
+
+func sinceWords(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " since " + t.Local().Format(time.TimeOnly)
 }
 
 func memoryWords(bytes int64) string {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -126,6 +127,7 @@ func (b *box) show(ctx context.Context, t *terminal, dir string) error {
 	})
 	g.Go(func() error { b.follow(ctx, dir, t, lines); return nil })
 	g.Go(func() error { b.announce(ctx, t, lines); return nil })
+	g.Go(func() error { b.sayNewLogins(ctx, t, lines); return nil })
 	return g.Wait()
 }
 
@@ -167,7 +169,7 @@ func (b *box) follow(ctx context.Context, dir string, t *terminal, lines chan<- 
 func sayWarnings(t *terminal, dir string, l notice.List) {
 	var warnings notice.List
 	for _, n := range l {
-		if n.Severity != notice.SeverityInfo {
+		if n.Severity != notice.SeverityInfo && !strings.HasPrefix(n.Code, "legacy-") {
 			warnings = append(warnings, n)
 		}
 	}
@@ -204,7 +206,6 @@ func (b *box) sayOutcome(ctx context.Context, a api.Applied, first bool, t *term
 			for _, c := range a.Changes {
 				t.say("%s  %s", t.paint("32", "changed"), c)
 			}
-			b.sayLogins(t)
 		}
 	})
 }
