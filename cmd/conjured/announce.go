@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-
 )
 
 // announce says, once the class can be used, where it is and who can log in.

@@ -15,6 +15,7 @@ import (
 	"github.com/conjuring/conjured/api"
 	"github.com/conjuring/conjured/appliance"
 	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/usbwatch"
 )
 
 // running are the flags of `up` and `daemon`.
@@ -139,7 +140,10 @@ func (b *box) follow(ctx context.Context, dir string, t *terminal, lines chan<- 
 		case <-ctx.Done():
 		}
 	}
-	changed := watchFolder(ctx, dir)
+	changed, err := usbwatch.Folder(ctx, dir, 300*time.Millisecond, b.log)
+	if err != nil {
+		print(func() { t.notices(notice.For(err)) })
+	}
 	for first := true; ; first = false {
 		a, err := b.applyUnlessGone(ctx, dir)
 		switch {
