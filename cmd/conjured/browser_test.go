@@ -30,6 +30,10 @@ func newBrowser(t *testing.T) *browser {
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(alloc)
 	t.Cleanup(func() { cancel(); stop() })
+	// The first call starts the browser, which lives as long as that call's context.
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("cannot start Chromium: %v", err)
+	}
 	return &browser{t: t, ctx: ctx}
 }
 
