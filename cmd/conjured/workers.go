@@ -39,12 +39,29 @@ func (w worker) Do(ctx context.Context, x appliance.Action) (appliance.Result, e
 	case err != nil && ctx.Err() == nil:
 		w.news.Progress(progress.Event{Job: job, Step: notice.For(err)[0].What, State: progress.Failed})
 	case spoke:
-		w.news.Progress(progress.Event{Job: job, State: progress.Done})
+		w.news.Progress(progress.Event{Job: job, Step: finished(w.kind), State: progress.Done})
 	}
 	if err != nil && inFolder(err) {
 		err = appliance.Permanent(err)
 	}
 	return appliance.Result{Notices: l}, err
+}
+
+// finished says what there is after an action, for the waiting page.
+func finished(k appliance.Kind) string {
+	switch k {
+	case appliance.Content:
+		return "the class's files are in place"
+	case appliance.Image:
+		return "the system is built"
+	case appliance.Environment:
+		return "the packages are installed"
+	case appliance.Deploy:
+		return "the class is open"
+	case appliance.Seal:
+		return "the image is complete by itself"
+	}
+	return "done"
 }
 
 // inFolder tells whether an error names a file of the teacher's.

@@ -58,6 +58,7 @@ def url(socket: str) -> str:
 def defaults(c: Config) -> None:
     """What a teacher's file may change."""
     c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}  # the page with progress, at once
+    c.JupyterHub.implicit_spawn_seconds = 0.1  # a bookmark of a notebook starts the server
     c.JupyterHub.init_spawners_timeout = 5
     c.JupyterHub.concurrent_spawn_limit = 0  # the daemon has the queue
     c.JupyterHub.load_roles = []
