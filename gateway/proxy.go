@@ -112,7 +112,8 @@ func (t target) url(raw string) *url.URL {
 		u.Opaque = path // sent as it is
 		return u
 	}
-	// An opaque "//x" would be sent as the absolute "http://x".
+	// An opaque "//x" would be sent as the absolute "http://x". Sent this way bytes
+	// that RFC 3986 does not allow in a path are escaped; its meaning stays.
 	u.RawPath = path
 	if plain, err := url.PathUnescape(path); err == nil {
 		u.Path = plain

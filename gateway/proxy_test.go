@@ -156,7 +156,7 @@ func TestProxy_smuggling(t *testing.T) {
 		"two hosts":         "GET /x HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n",
 		"no host":           "GET /x HTTP/1.1\r\n\r\n",
 		"bad escape":        "GET /% HTTP/1.1\r\nHost: h\r\n\r\n",
-		"upgrade to http/2": "GET /x HTTP/1.1\r\nHost: h\r\nContent-Length: 36\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n\r\n" + evil,
+		"upgrade to http/2": "GET /x HTTP/1.1\r\nHost: h\r\nContent-Length: 31\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n\r\n" + evil,
 	} {
 		if !strings.Contains(request, "Connection:") {
 			request = strings.Replace(request, "\r\n", "\r\nConnection: close\r\n", 1)

@@ -131,7 +131,12 @@ func FuzzPath(f *testing.F) {
 		if r := root.find(k); r == nil || r.path != "/"+k {
 			t.Errorf("%q: not found at its own key %q", s, k)
 		}
-		if sent := (target{scheme: "http", host: "h"}).url(s).RequestURI(); sent != s {
+		sent := (target{scheme: "http", host: "h"}).url(s).RequestURI()
+		if strings.HasPrefix(s, "//") { // here an unusual byte is escaped, see target.url
+			if v, err := url.ParseRequestURI(sent); err != nil || v.Path != u.Path || v.RawQuery != u.RawQuery {
+				t.Errorf("%q is sent as %q, another path", s, sent)
+			}
+		} else if sent != s {
 			t.Errorf("%q is sent as %q", s, sent)
 		}
 	})
