@@ -20,6 +20,7 @@ func (h *Hub) supervise(ctx context.Context) {
 	var events <-chan engine.Event // nil while the engine is away
 	backoff, next := time.Duration(0), time.Now()
 	well := time.Now()
+	soon := 0 // looks to come that are close together
 	for ctx.Err() == nil {
 		if events == nil {
 			events = h.listen(ctx)
@@ -38,7 +39,14 @@ func (h *Hub) supervise(ctx context.Context) {
 		case time.Since(well) > 2*maxBackoff:
 			backoff, next = 0, time.Now()
 		}
-		events = hubDied(ctx, events, wait)
+		if soon > 0 {
+			wait = min(wait, time.Second)
+			soon--
+		}
+		var died bool
+		if events, died = hubDied(ctx, events, wait); died {
+			soon = 5 // the engine may tell of an end before it lists it
+		}
 	}
 }
 
@@ -53,23 +61,23 @@ func (h *Hub) listen(ctx context.Context) <-chan engine.Event {
 }
 
 // hubDied waits until a hub has ended, the engine went away, or it is time to look
-// anyway. It gives nil when there are no more events.
-func hubDied(ctx context.Context, events <-chan engine.Event, wait time.Duration) <-chan engine.Event {
+// anyway, and tells whether one has ended. It gives nil when there are no more events.
+func hubDied(ctx context.Context, events <-chan engine.Event, wait time.Duration) (<-chan engine.Event, bool) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		select {
 		case e, ok := <-events:
 			if !ok {
-				return nil
+				return nil, false
 			}
 			if e.Action == "die" && e.Labels[engine.LabelRole] == roleHub {
-				return events
+				return events, true
 			}
 		case <-timer.C:
-			return events
+			return events, false
 		case <-ctx.Done():
-			return events
+			return events, false
 		}
 	}
 }
