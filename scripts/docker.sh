@@ -19,7 +19,7 @@ start() {
 	else
 		echo "Starting Docker (nothing supervises it on this machine)..."
 		$sudo mkdir -p $run
-		$sudo sh -c "PATH=\$PATH:/usr/sbin:/sbin; setsid nohup dockerd --live-restore >$log 2>&1 & echo \$! >$pidfile"
+		$sudo sh -c "PATH=\$PATH:/usr/sbin:/sbin; setsid nohup dockerd --live-restore ${DOCKER_DATA:+--data-root $DOCKER_DATA} >$log 2>&1 & echo \$! >$pidfile"
 	fi
 	for _ in $(seq 60); do
 		answers && return
