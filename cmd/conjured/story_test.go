@@ -93,14 +93,11 @@ func (l *lesson) refuses(t *testing.T) {
 func (l *lesson) works(t *testing.T) {
 	b := l.browser
 	b.login("amira", "blue bicycle 12")
-	b.until(2*time.Minute, "Lab", "document.querySelector('.jp-Launcher, .jp-DirListing-content')")
+	b.until(2*time.Minute, "Lab", "document.querySelector('.jp-Launcher') && !document.querySelector('#jupyterlab-splash')")
 	b.shot("4-lab")
 	b.open(l.class.url + "/user/amira/lab/tree/first.ipynb")
-	b.until(time.Minute, "the notebook", "document.querySelector('.jp-CodeCell .cm-content')")
-	b.within(20*time.Second, "run the cell",
-		chromedp.Click(".jp-CodeCell .cm-content"),
-		chromedp.KeyEvent("\r", chromedp.KeyModifiers(chromedp.ModifierShift)),
-	)
+	b.until(time.Minute, "the kernel is idle", "document.querySelector('.jp-CodeCell .cm-content') && document.body.innerText.includes('| Idle')")
+	b.within(20*time.Second, "run the cell", chromedp.Click(`[data-jp-item-name="run"]`))
 	b.until(time.Minute, "the output", `[...document.querySelectorAll('.jp-OutputArea-output')].some(e => e.innerText.includes('the answer is 42'))`)
 	b.shot("5-cell")
 	b.phone()
