@@ -40,17 +40,20 @@ check: tools
 	@scripts/check.sh
 
 tools: $(PY)/.ready
-$(PY)/.ready: tools/python.txt
+$(PY)/.ready: hub/python/requirements-dev.lock layers/lock/uv.txt
 	@mkdir -p .cache && python3 -m venv .cache/py
-	@$(PY)/pip install --quiet --disable-pip-version-check --require-hashes -r tools/python.txt
+	@$(PY)/pip install --quiet --disable-pip-version-check --require-hashes -r layers/lock/uv.txt
+	@$(PY)/uv pip install --quiet --python $(PY)/python --require-hashes -r hub/python/requirements-dev.lock
 	@touch $@
 
 bench: deps build
 	@$(SUDO) scripts/docker.sh start
 	@scripts/bench.sh
 
-lock:
-	@layers/lock/renew.sh
+lock: tools
+	@UV=$(CURDIR)/$(PY)/uv layers/lock/renew.sh
+	@cd hub/python && $(CURDIR)/$(PY)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command 'make lock' -o requirements-dev.lock requirements-dev.in
 
 clean:
 	@$(SUDO) $(BIN) down --state "$(STATE)" 2>/dev/null || true

@@ -166,7 +166,7 @@ func (c *convert) bind(v types.ServiceVolumeConfig, m *Mount) bool {
 		clean := path.Clean(source)
 		rest, ok := strings.CutPrefix(clean, "custom/")
 		top, _, _ := strings.Cut(rest, "/")
-		if ok && (top == SharedDir || top == HomeDefaultDir || rest == "home") {
+		if ok && (top == SharedDir || top == HomeDefaultDir || rest == "home" && v.Target == "/home") {
 			m.Content = rest
 			return true
 		}

@@ -93,8 +93,10 @@ func TestBrowser_notices(t *testing.T) {
 	h := open(t)
 	h.class.phase.Store(api.Preparing)
 	h.class.notices = []notice.Notice{
-		{Severity: notice.SeverityError, File: "requirements.txt", Line: 3, What: "there is no package called <b>pandsa</b>",
-			Means: "The class cannot start before this is solved; the accounts are ready.", Do: "Correct the name, save, and copy the folder again."},
+		{
+			Severity: notice.SeverityError, File: "requirements.txt", Line: 3, What: "there is no package called <b>pandsa</b>",
+			Means: "The class cannot start before this is solved; the accounts are ready.", Do: "Correct the name, save, and copy the folder again.",
+		},
 		{Severity: notice.SeverityWarning, What: "the disk has 2 GB left", Means: "New packages may not fit.", Do: "Remove files that nobody needs."},
 	}
 	visit(t, ctx, h.url+"/")

@@ -38,8 +38,10 @@ func TestA4_port(t *testing.T) {
 func TestDoor_preparing(t *testing.T) {
 	h := open(t)
 	h.class.phase.Store(api.Preparing)
-	h.class.notices = []notice.Notice{{Code: "x", Severity: notice.SeverityError, File: "requirements.txt", Line: 3,
-		What: "there is no package <pandsa>", Means: "the class waits", Do: "correct the name"}}
+	h.class.notices = []notice.Notice{{
+		Code: "x", Severity: notice.SeverityError, File: "requirements.txt", Line: 3,
+		What: "there is no package <pandsa>", Means: "the class waits", Do: "correct the name",
+	}}
 	h.work.Progress(progress.Event{Job: "environment", Step: "installing packages", Done: 17, Total: 42, Unit: "packages", Eta: 100, Line: "secret-index"})
 	h.target("/", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a target was reached") }))
 	eventually(t, "the feed has the event", func() bool { n, _ := h.door.feed.after(0); return len(n) == 1 })

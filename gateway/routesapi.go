@@ -4,7 +4,6 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -102,7 +101,7 @@ func inactiveSince(r *http.Request) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("Invalid datestamp '%s' must be ISO8601.", s) //nolint:staticcheck // the original's words
+	return time.Time{}, errors.New("Invalid datestamp '" + s + "' must be ISO8601.")
 }
 
 func (a *routesAPI) post(w http.ResponseWriter, r *http.Request, path string) {

@@ -107,7 +107,7 @@ func tellBootstrap(r io.Reader, expected float64, sink progress.Sink) (last []st
 		count++
 		sink.Progress(progress.Event{Job: Job, Step: step, Done: count, Unit: "packages", Line: line, Eta: max(0, expected-time.Since(start).Seconds())})
 	}
-	io.Copy(io.Discard, r) // a line too long ends the scan, and must not block the program
+	_, _ = io.Copy(io.Discard, r) // a line too long ends the scan, and must not block the program
 	return last
 }
 

@@ -12,7 +12,9 @@ import (
 // success.
 func TestA11_explain(t *testing.T) {
 	in := Inputs{AptPackages: []Package{
-		{Name: "cowsay", File: "apt.txt", Line: 1}, {Name: "vmi", File: "apt.txt", Line: 3}, {Name: "jq", Version: "9.9", File: "apt.txt", Line: 4},
+		{Name: "cowsay", File: "apt.txt", Line: 1},
+		{Name: "vmi", File: "apt.txt", Line: 3},
+		{Name: "jq", Version: "9.9", File: "apt.txt", Line: 4},
 		{Name: "libc6:i386", File: "apt.txt", Line: 7},
 	}}
 	for _, tc := range []struct {

@@ -14,12 +14,21 @@ func TestReadSources(t *testing.T) {
 		want  sources
 	}{
 		{"none", nil, sources{"http://deb.debian.org/debian", "http://deb.debian.org/debian-security"}},
-		{"deb822", map[string]string{"sources.list.d/debian.sources": "Types: deb\n# x\nURIs: https://mirror.school/debian/\nSuites: trixie\n\nTypes: deb\nURIs: https://mirror.school/debian-security\n"},
-			sources{"https://mirror.school/debian", "https://mirror.school/debian-security"}},
-		{"one line", map[string]string{"sources.list": "# deb http://old/debian x main\ndeb-src http://src/debian x main\ndeb [arch=amd64 signed-by=/x] http://m/debian trixie main\n"},
-			sources{"http://m/debian", "http://deb.debian.org/debian-security"}},
-		{"others'", map[string]string{"sources.list.d/x.list": "deb https://packages.example.org/apt stable main\ndeb cdrom:[Debian]/ trixie main\ndeb file:/srv/debian trixie main\n"},
-			sources{"http://deb.debian.org/debian", "http://deb.debian.org/debian-security"}},
+		{
+			"deb822",
+			map[string]string{"sources.list.d/debian.sources": "Types: deb\n# x\nURIs: https://mirror.school/debian/\nSuites: trixie\n\nTypes: deb\nURIs: https://mirror.school/debian-security\n"},
+			sources{"https://mirror.school/debian", "https://mirror.school/debian-security"},
+		},
+		{
+			"one line",
+			map[string]string{"sources.list": "# deb http://old/debian x main\ndeb-src http://src/debian x main\ndeb [arch=amd64 signed-by=/x] http://m/debian trixie main\n"},
+			sources{"http://m/debian", "http://deb.debian.org/debian-security"},
+		},
+		{
+			"others'",
+			map[string]string{"sources.list.d/x.list": "deb https://packages.example.org/apt stable main\ndeb cdrom:[Debian]/ trixie main\ndeb file:/srv/debian trixie main\n"},
+			sources{"http://deb.debian.org/debian", "http://deb.debian.org/debian-security"},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()

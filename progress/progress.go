@@ -15,6 +15,7 @@ const (
 	Running State = ""
 	Done    State = "done"
 	Failed  State = "failed"
+	Stopped State = "stopped" // given up for something newer; nothing is wrong
 )
 
 // Event is one piece of news about a job.

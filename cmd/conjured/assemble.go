@@ -178,13 +178,3 @@ func (b *box) openDoor(context.Context) (err error) {
 func (b *box) shutdown() error {
 	return errors.Join(b.users.Close(), b.engine.Close())
 }
-
-// readFolder is what `up` and `daemon` do with their folder at the start and after
-// each change of it.
-func (b *box) readFolder(ctx context.Context, dir string) error {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && b.owner.Snapshot().Desired.ID != "" {
-		return nil // the stick was pulled out: what was wished for stands
-	}
-	_, err := b.Apply(ctx, dir)
-	return err
-}

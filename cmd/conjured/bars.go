@@ -63,6 +63,8 @@ func (b *bars) take(e progress.Event) {
 	case e.State == progress.Failed:
 		b.remove(j)
 		b.keep(fmt.Sprintf("%s %-12s %s", b.t.paint("31", "failed"), e.Job, e.Step))
+	case e.State == progress.Stopped:
+		b.remove(j)
 	case !b.t.live && e.Step != before:
 		b.t.say("       %-12s %s", e.Job, j.text())
 	}

@@ -68,6 +68,9 @@ func (s *student) spawn(ctx context.Context) error {
 		if err == nil && res.StatusCode == 200 && strings.Contains(string(body), "jupyter-config-data") {
 			return nil
 		}
+		if err == nil && res.StatusCode == http.StatusFailedDependency { // it was stopping; the page would ask again
+			_, _, _ = s.do(ctx, "GET", "/hub/spawn", nil)
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("lab did not open: %w (last: %v)", ctx.Err(), statusOf(res))

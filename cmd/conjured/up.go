@@ -144,6 +144,7 @@ func (b *box) follow(ctx context.Context, dir string, t *terminal, lines chan<- 
 	if err != nil {
 		print(func() { t.notices(notice.For(err)) })
 	}
+	said := said{}
 	for first := true; ; first = false {
 		a, err := b.applyUnlessGone(ctx, dir)
 		switch {
@@ -155,8 +156,8 @@ func (b *box) follow(ctx context.Context, dir string, t *terminal, lines chan<- 
 				t.say("The folder was not taken. It is read again when a file in it changes.")
 			})
 		default:
-			print(func() { sayWarnings(t, dir, a.Notices) })
-			go b.sayOutcome(ctx, a, first, t, print)
+			print(func() { sayWarnings(t, dir, said.news(a.Notices)) })
+			go b.sayOutcome(ctx, a, said, first, t, print)
 		}
 		select {
 		case <-ctx.Done():
@@ -167,6 +168,23 @@ func (b *box) follow(ctx context.Context, dir string, t *terminal, lines chan<- 
 			}
 		}
 	}
+}
+
+// said is what the terminal has shown already: a notice about a file that nobody
+// touched is not repeated after each change of another. Used by the printing goroutine.
+type said map[notice.Notice]bool
+
+// news is what was not said before. Errors are always news: they are why a change was
+// not taken.
+func (s said) news(l notice.List) notice.List {
+	var out notice.List
+	for _, n := range l {
+		if !s[n] || n.Severity == notice.SeverityError {
+			out = append(out, n)
+		}
+		s[n] = true
+	}
+	return out
 }
 
 // sayWarnings prints what a teacher should look at, and counts the rest.
@@ -195,13 +213,13 @@ func (b *box) applyUnlessGone(ctx context.Context, dir string) (api.Applied, err
 }
 
 // sayOutcome tells what became of a change once it is known.
-func (b *box) sayOutcome(ctx context.Context, a api.Applied, first bool, t *terminal, print func(func())) {
+func (b *box) sayOutcome(ctx context.Context, a api.Applied, said said, first bool, t *terminal, print func(func())) {
 	o, err := b.owner.Wait(ctx, a.ID)
 	if err != nil {
 		return
 	}
 	print(func() {
-		t.notices(o.Notices)
+		t.notices(said.news(o.Notices))
 		switch {
 		case o.Verdict == appliance.Failed:
 			t.say("The change did not reach the class; it is as it was before.")

@@ -36,7 +36,9 @@ func (w worker) Do(ctx context.Context, x appliance.Action) (appliance.Result, e
 	})
 	l, err := w.do(ctx, x, sink)
 	switch {
-	case err != nil && ctx.Err() == nil:
+	case ctx.Err() != nil:
+		w.news.Progress(progress.Event{Job: job, Step: "put off", State: progress.Stopped})
+	case err != nil:
 		w.news.Progress(progress.Event{Job: job, Step: notice.For(err)[0].What, State: progress.Failed})
 	case spoke:
 		w.news.Progress(progress.Event{Job: job, Step: finished(w.kind), State: progress.Done})

@@ -29,6 +29,7 @@
     if (!jobs) return;
     jobs.querySelector('[data-job=""]')?.remove();
     let li = [...jobs.children].find((x) => x.dataset.job === e.job);
+    if (e.state === "stopped") return li?.remove();
     if (!li) {
       li = element("li");
       li.dataset.job = e.job;
