@@ -12,14 +12,15 @@ import (
 	"github.com/conjuring/conjured/progress"
 )
 
-// outcome is what one run of build.sh gave.
+// outcome is what one run of build.py gave.
 type outcome struct {
 	manifest  Manifest
-	unchanged bool        // the manifest is the current one; nothing was installed
+	unchanged bool // the manifest is the current one; nothing was installed
+	built     built
 	notices   notice.List // what a teacher should know although it worked
 }
 
-// attempt runs build.sh, and once more without network when the network is the problem:
+// attempt runs build.py, and once more without network when the network is the problem:
 // what was downloaded before is enough for many changes.
 func (b *Builder) attempt(ctx context.Context, s Spec, w work, mode string, g *Generation, sink progress.Sink) (outcome, error) {
 	out, err := b.once(ctx, s, w, mode, g, b.c.Offline, sink)
@@ -44,18 +45,22 @@ func (b *Builder) attempt(ctx context.Context, s Spec, w work, mode string, g *G
 }
 
 func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Generation, offline bool, sink progress.Sink) (outcome, error) {
-	prev := ""
-	if c, err := b.c.Store.Current(s.Env); err == nil {
-		prev = filepath.Join(b.c.Store.mount, c.Path())
+	j := job{
+		Mode: mode, Python: b.c.Python, UV: b.c.UV, Lab: b.c.Lab, Narrow: w.narrow, Options: b.options(offline),
 	}
-	gen := ""
+	if w.prev.Number != 0 {
+		j.Prev, j.PrevPython = filepath.Join(b.c.Store.mount, w.prev.Path()), w.prev.Manifest.Python
+	}
 	if g.Number != 0 {
-		gen = filepath.Join(b.c.Store.mount, g.Path())
+		j.Gen = filepath.Join(b.c.Store.mount, g.Path())
+	}
+	if err := w.putJob(j); err != nil {
+		return outcome{}, err
 	}
 	read := &reader{sink: sink}
 	exit, err := b.c.Runner.Run(ctx, Command{
 		Image:   s.Image,
-		Args:    append([]string{"/bin/sh", "-c", buildScript, "build", mode, b.c.Python, b.c.UV, filepath.Join(b.c.Store.mount, w.rel), gen, prev}, b.options(offline)...),
+		Args:    []string{b.c.Python, "-I", "-S", filepath.Join(b.c.Store.mount, w.rel, "build.py")},
 		Env:     b.environment(),
 		Mounts:  b.mounts(),
 		User:    b.c.Builder,
@@ -69,8 +74,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 	case err != nil:
 		return outcome{}, fmt.Errorf("cannot run uv in the class image: %w", err)
 	case exit == 20:
-		c, err := b.c.Store.Current(s.Env)
-		return outcome{manifest: c.Manifest, unchanged: true}, err
+		return outcome{manifest: w.prev.Manifest, unchanged: true}, nil
 	case exit != 0:
 		return outcome{}, explain(s, exit, read.text(), b.c.Index)
 	}
@@ -78,7 +82,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 	if err != nil {
 		return outcome{}, fmt.Errorf("cannot read what uv wrote: %w", err)
 	}
-	out := outcome{manifest: Manifest{Python: read.python, Platform: read.platform}}
+	out := outcome{manifest: Manifest{Python: read.python, Platform: read.platform}, built: w.built()}
 	if mode == "build" && g.Manifest.Python != read.python {
 		return out, pythonChanged(g.Manifest.Python, read.python)
 	}
@@ -87,7 +91,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 }
 
 func (b *Builder) options(offline bool) []string {
-	var o []string
+	o := []string{}
 	if b.c.Index != "" {
 		o = append(o, "--default-index", b.c.Index)
 	}

@@ -18,6 +18,7 @@ type Config struct {
 	Runner   Runner
 	UV       string   // uv in the image; "" means /opt/conjured/bin/uv
 	Python   string   // the interpreter in the image; "" means /usr/bin/python3
+	Lab      string   // where the image has Spec.Core installed, if it has; "" means /opt/conjured/lab
 	CABundle string   // certificates of the host that builds trust, a file; "" means those of uv
 	Index    string   // address of the package index (PEP 503); "" means PyPI
 	Offline  bool     // do not even try the network
@@ -43,6 +44,7 @@ func New(c Config) (*Builder, error) {
 	}{
 		{&c.UV, "/opt/conjured/bin/uv"},
 		{&c.Python, "/usr/bin/python3"},
+		{&c.Lab, "/opt/conjured/lab"},
 		{&c.Builder, "0:0"},
 		{&c.Verifier, "65534:65534"},
 	} {
@@ -78,7 +80,7 @@ func (b *Builder) Make(ctx context.Context, s Spec, sink progress.Sink) (Made, e
 		m.Notices = append(r.Notices, m.Notices...)
 		return m, err
 	}
-	more, err := b.finish(ctx, s, &g, sink)
+	more, err := b.finish(ctx, s, &g, r.trial, sink)
 	return Made{Generation: g, New: err == nil, Notices: append(r.Notices, more...)}, err
 }
 
@@ -121,12 +123,12 @@ func (b *Builder) build(ctx context.Context, s Spec, m Manifest, sink progress.S
 		return Made{}, err
 	}
 	g.Manifest = m
-	_, err = b.attempt(ctx, s, w, "build", &g, sink)
+	out, err := b.attempt(ctx, s, w, "build", &g, sink)
 	if err != nil {
 		b.abandon(g)
 		return Made{}, err
 	}
-	notices, err := b.finish(ctx, s, &g, sink)
+	notices, err := b.finish(ctx, s, &g, s.trial(g, w.prev, out.built), sink)
 	return Made{Generation: g, New: err == nil, Notices: notices}, err
 }
 
@@ -159,7 +161,7 @@ func (b *Builder) begin(s Spec) (Generation, error) {
 }
 
 // finish flushes what was built while it is tried, and then completes it.
-func (b *Builder) finish(ctx context.Context, s Spec, g *Generation, sink progress.Sink) (notices notice.List, err error) {
+func (b *Builder) finish(ctx context.Context, s Spec, g *Generation, t trial, sink progress.Sink) (notices notice.List, err error) {
 	defer func() {
 		if err != nil {
 			b.abandon(*g)
@@ -167,11 +169,11 @@ func (b *Builder) finish(ctx context.Context, s Spec, g *Generation, sink progre
 	}()
 	flushed := make(chan error, 1)
 	go func() { flushed <- b.c.Store.syncTree() }()
-	notices, err = b.verify(ctx, s, *g, sink)
+	notices, err = b.verify(ctx, s, *g, t, sink)
 	if err = errors.Join(err, <-flushed); err != nil {
 		return notices, err
 	}
-	g.ID, g.State, g.Built = g.Manifest.ID(), Ready, time.Now().UTC().Truncate(time.Second)
+	g.ID, g.Tried, g.State, g.Built = g.Manifest.ID(), t.server, Ready, time.Now().UTC().Truncate(time.Second)
 	return notices, b.c.Store.complete(*g)
 }
 

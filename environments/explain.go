@@ -18,7 +18,7 @@ const (
 	kindOther   kind = "other"
 )
 
-// buildFailure is a failed run of build.sh, in words for a teacher.
+// buildFailure is a failed run of build.py, in words for a teacher.
 type buildFailure struct {
 	kind    kind
 	core    bool // a package of the locked Lab set is part of the problem

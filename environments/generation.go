@@ -19,6 +19,7 @@ type Generation struct {
 	Image    string    `json:"image"`  // id of the image it was built in
 	Built    time.Time `json:"built"`  // decoration only: the clock may be wrong
 	Asked    []string  `json:"asked"`  // normalised names that the teacher's files ask for
+	Tried    int       `json:"tried"`  // the generation in which Lab was last started: this one, or one with the same files for it; 0 unknown
 	State    State     `json:"-"`
 	Manifest Manifest  `json:"-"` // in the file manifest.txt beside it
 }

@@ -104,7 +104,7 @@ func (r *reader) download(m []string, line string) {
 	r.event(progress.Event{Step: "downloading packages", Done: int64(r.loaded), Total: int64(total + 0.5), Unit: "MB", Line: line})
 }
 
-// own reads the lines of build.sh and finish.py.
+// own reads the lines of build.py and finish.py.
 func (r *reader) own(f []string) {
 	if len(f) < 2 {
 		return

@@ -18,6 +18,7 @@ type resolution struct {
 	Manifest Manifest    `json:"-"`
 	Text     string      `json:"manifest"`
 	Notices  notice.List `json:"notices"`
+	trial    trial
 }
 
 // roots are what every class needs of the core set, whatever else has to give way.
@@ -41,9 +42,10 @@ func (b *Builder) resolve(ctx context.Context, s Spec, install bool, sink progre
 	}
 	var moved bool
 	out, err := b.attempt(ctx, s, w, mode, &g, sink)
-	if clash(err) && w.relax(s) == nil {
+	relaxed := w
+	if clash(err) && relaxed.relax(s) == nil {
 		// The Lab set cannot stay exactly as it is: keep its roots, let the rest move.
-		if again, err2 := b.attempt(ctx, s, w, mode, &g, sink); err2 == nil {
+		if again, err2 := b.attempt(ctx, s, relaxed, mode, &g, sink); err2 == nil {
 			out, err, moved = again, nil, true
 		}
 	}
@@ -54,7 +56,7 @@ func (b *Builder) resolve(ctx context.Context, s Spec, install bool, sink progre
 	if err != nil {
 		return resolution{}, Generation{}, err
 	}
-	r := resolution{Manifest: out.manifest, Notices: out.notices}
+	r := resolution{Manifest: out.manifest, Notices: out.notices, trial: s.trial(g, w.prev, out.built)}
 	if moved {
 		r.Notices = append(r.Notices, movedNotices(s, out.manifest)...)
 	}

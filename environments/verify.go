@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/conjuring/conjured/notice"
@@ -26,14 +27,43 @@ type tried struct {
 	Detail string `json:"detail"` // end of the output
 }
 
+// trial is how much of a generation is tried.
+type trial struct {
+	mode   string   // all, or added
+	names  []string // distributions to import
+	server int      // the generation in which Lab was started with these very files
+}
+
+// trial says what must be tried of g, built beside prev.
+//
+// Mostly everything. When g is prev and new distributions beside it, Lab and its server
+// are not started again, and what was imported before is not imported again: each of
+// their files is the one that was tried, in the same image, and finish.py has looked
+// that none of the new distributions is a plug-in or a start-up file, has files where
+// Jupyter looks for some, adds to a package of others, or has the name of a module that
+// others import. The new ones are imported, a kernel computes 1+1, and uv checks that
+// all requirements are met. It is what stands between a new line and a new kernel.
+func (s Spec) trial(g, prev Generation, x built) trial {
+	if !x.Alone || prev.Tried == 0 || prev.Image != s.Image {
+		return trial{mode: "all", names: s.asked(), server: g.Number}
+	}
+	t := trial{mode: "added", server: prev.Tried}
+	for _, n := range s.asked() {
+		if slices.Contains(x.New, n) || !slices.Contains(prev.Asked, n) {
+			t.names = append(t.names, n)
+		}
+	}
+	return t
+}
+
 // verify tries g as a class would. It gives warnings, or an error with all problems.
-func (b *Builder) verify(ctx context.Context, s Spec, g Generation, sink progress.Sink) (notice.List, error) {
+func (b *Builder) verify(ctx context.Context, s Spec, g Generation, t trial, sink progress.Sink) (notice.List, error) {
 	sink.Progress(progress.Event{Job: "environment", Step: "trying the packages"})
 	gen := filepath.Join(b.c.Store.mount, g.Path())
 	var out tail
 	exit, err := b.c.Runner.Run(ctx, Command{
 		Image:  s.Image,
-		Args:   append([]string{filepath.Join(gen, "bin/python"), "-I", "-c", verifyScript, "all", b.c.UV}, g.Asked...),
+		Args:   append([]string{filepath.Join(gen, "bin/python"), "-I", "-c", verifyScript, t.mode, b.c.UV}, t.names...),
 		Env:    []string{"HOME=/tmp", "LC_ALL=C.UTF-8", "NO_COLOR=1", "PATH=" + gen + "/bin:/usr/local/bin:/usr/bin:/bin"},
 		Mounts: []Mount{{Host: b.c.Store.root, Container: b.c.Store.mount, ReadOnly: true}},
 		User:   b.c.Verifier,

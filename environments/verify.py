@@ -1,8 +1,9 @@
 """Try a generation as a class would use it. Executes the code of its packages, so it
 runs as nobody, without network, and with the environment mount read-only.
 
-Run as `GENERATION/bin/python -I -c THIS-TEXT all UV NAME...`; NAME are the distributions
-that the teacher's files ask for. Prints one line of JSON for each thing tried.
+Run as `GENERATION/bin/python -I -c THIS-TEXT all|added UV NAME...`; NAME are the
+distributions to import. With `added` Lab is not started: the files of it are those of a
+generation where it did start (see verify.go). Prints one line of JSON for each thing tried.
 """
 
 import json
@@ -158,7 +159,7 @@ def have(name: str) -> bool:
     return True
 
 
-def everything(uv: str, names: list[str]) -> None:
+def everything(uv: str, names: list[str], lab: bool) -> None:
     os.makedirs(ROOT, exist_ok=True)
     for var in ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):
         os.environ[var] = os.path.join(ROOT, var.lower())
@@ -167,11 +168,11 @@ def everything(uv: str, names: list[str]) -> None:
     os.environ.pop("JUPYTER_PATH", None)
     work = [threading.Thread(target=imports, args=(names,))]
     work.append(threading.Thread(target=run, args=("consistent", [uv, "pip", "check", "--no-config", "--no-cache", "--python", sys.executable])))
-    if have("jupyterlab"):
+    if lab and have("jupyterlab"):
         work.append(threading.Thread(target=server))
     if have("ipykernel") and have("jupyter_client"):
         work.append(threading.Thread(target=run, args=("kernel", child("kernel"))))
-    if have("jupyterhub"):
+    if lab and have("jupyterhub"):
         work.append(threading.Thread(target=run, args=("singleuser", [sys.executable, "-I", "-c", "import jupyterhub.singleuser.extension"])))
     for t in work:
         t.start()
@@ -182,8 +183,8 @@ def everything(uv: str, names: list[str]) -> None:
 
 def main() -> None:
     mode, rest = sys.argv[1], sys.argv[2:]
-    if mode == "all":
-        everything(rest[0], rest[1:])
+    if mode in ("all", "added"):
+        everything(rest[0], rest[1:], mode == "all")
     elif mode == "imports":
         for name in rest:
             one_import(name)

@@ -2,7 +2,8 @@ package environments
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,16 +11,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/conjuring/conjured/notice"
 )
 
-//go:embed build.sh
-var buildScript string
-
-//go:embed finish.py
-var finishScript []byte
+//go:embed build/build.py build/compose.py build/finish.py build/lock.py
+var scripts embed.FS
 
 // maxWheel bounds a teacher's own wheel: 1 GiB.
 const maxWheel = 1 << 30
@@ -27,26 +26,52 @@ const maxWheel = 1 << 30
 // work is the scratch directory of one build, below the environment mount so that the
 // container sees it.
 type work struct {
-	host string // on the host
-	rel  string // relative to the store's root
+	host string     // on the host
+	rel  string     // relative to the store's root
+	prev Generation // the one in use; its Number is 0 when there is none
+
+	// narrow means that the Lab set's versions are given, and only what the teacher's
+	// lines ask for needs a choice. See build.py.
+	narrow bool
+}
+
+// job is what build.py reads.
+type job struct {
+	Mode       string   `json:"mode"` // resolve, build or both
+	Python     string   `json:"python"`
+	UV         string   `json:"uv"`
+	Gen        string   `json:"gen"`
+	Prev       string   `json:"prev"`
+	PrevPython string   `json:"prev_python"`
+	Lab        string   `json:"lab"`
+	Narrow     bool     `json:"narrow"`
+	Options    []string `json:"options"`
+}
+
+// built is what build.py says of a generation it installed.
+type built struct {
+	Alone  bool     `json:"alone"`  // the generation in use, and beside it New, which nothing in it looks for
+	New    []string `json:"new"`    // distributions
+	Reason string   `json:"reason"` // why not Alone
 }
 
 // prepare writes what uv reads: in.txt and constraints.txt from the teacher's lines,
-// core.txt from the image's lock, and the current manifest twice: as lock.txt, which uv
-// takes as its preferences and overwrites, and as previous.txt.
+// core.txt and lab.txt from the image's lock, and the current manifest twice: as lock.txt,
+// which uv takes as its preferences and overwrites, and as previous.txt.
 func (b *Builder) prepare(s Spec) (work, error) {
 	host, err := os.MkdirTemp(filepath.Join(b.c.Store.root, "store", "work"), "build-")
 	if err != nil {
 		return work{}, fmt.Errorf("cannot prepare a build: %w", err)
 	}
 	rel, _ := filepath.Rel(b.c.Store.root, host)
-	w := work{host, rel}
+	w := work{host: host, rel: rel, narrow: !s.limitsCore()}
 	in, constraints, err := b.lines(s)
 	if err == nil {
 		err = errors.Join(w.put("in.txt", in), w.put("constraints.txt", constraints),
-			w.put("core.txt", s.Core), w.put("finish.py", finishScript))
+			w.put("core.txt", s.Core), w.put("lab.txt", s.Core), w.putScripts())
 	}
 	if g, cErr := b.c.Store.Current(s.Env); err == nil && cErr == nil {
+		w.prev = g
 		err = errors.Join(w.put("lock.txt", g.Manifest.body()), w.put("previous.txt", g.Manifest.body()))
 	}
 	if err != nil {
@@ -88,7 +113,8 @@ func (b *Builder) lines(s Spec) (in, constraints []byte, err error) {
 
 // relax lets the core set move: its roots stay required, the hub's own version stays
 // exact, and the lock becomes a preference.
-func (w work) relax(s Spec) error {
+func (w *work) relax(s Spec) error {
+	w.narrow = false
 	core, err := parseLock(s.Core)
 	if err != nil {
 		return err
@@ -106,6 +132,45 @@ func (w work) relax(s Spec) error {
 		}
 	}
 	return errors.Join(w.put("core.txt", b.Bytes()), w.put("lock.txt", s.Core))
+}
+
+// limitsCore tells whether a constraint names a package of the Lab set. Then all must be
+// looked at, since nothing in the teacher's lines may ask for that package.
+func (s Spec) limitsCore() bool {
+	core := coreNames(s)
+	return slices.ContainsFunc(s.Requirements, func(r Requirement) bool {
+		_, ok := core[r.Name]
+		return ok && r.Constraint
+	})
+}
+
+func (w work) putScripts() error {
+	return fs.WalkDir(scripts, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := scripts.ReadFile(path)
+		return errors.Join(err, w.put(filepath.Base(path), data))
+	})
+}
+
+// putJob writes what build.py is to do.
+func (w work) putJob(j job) error {
+	data, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	return w.put("job.json", data)
+}
+
+// built reads what build.py said. Nothing, when it did not get that far.
+func (w work) built() built {
+	var out built
+	data, err := readSmall(filepath.Join(w.host, "result.json"))
+	if err != nil || json.Unmarshal(data, &out) != nil {
+		return built{Reason: "no result"}
+	}
+	return out
 }
 
 func (w work) put(name string, data []byte) error {

@@ -92,17 +92,13 @@ func (b *browser) login(user, password string) {
 }
 
 func (b *browser) location() string {
-	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
-	defer cancel()
-	s, _ := chromedp.Run(ctx, chromedp.Location())
+	s, _ := chromedp.Run(b.ctx, chromedp.Location())
 	return s
 }
 
 // text is the head of what a person reads on the page.
 func (b *browser) text() string {
-	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
-	defer cancel()
-	s, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("document.body ? document.body.innerText : ''"))
+	s, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body ? document.body.innerText : ''"))
 	return s[:min(len(s), 2000)]
 }
 

@@ -1,0 +1,153 @@
+"""Make an installed generation final: bytecode for every module, nothing writable; and
+tell whether it is the generation in use and something beside it.
+
+Bytecode is of the unchecked-hash kind and names the source as the image's Lab set does,
+so that it is the same bytes in every generation and for every way to get it. Python
+puts the true path into tracebacks itself.
+"""
+
+import configparser
+import os
+import py_compile
+import re
+import stat
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from importlib.util import cache_from_source
+from multiprocessing import get_context
+
+from compose import PACKAGES, final, installed
+
+MODE = py_compile.PycInvalidationMode.UNCHECKED_HASH
+SHOWN = "/opt/conjured/lab"
+
+
+def compile_many(jobs: list[tuple[str, str]]) -> int:
+    """Compile (source, name in tracebacks) pairs; a source that is no Python is left alone."""
+    bad = 0
+    for source, shown in jobs:
+        try:
+            py_compile.compile(source, dfile=shown, doraise=True, quiet=2, invalidation_mode=MODE)
+        except (py_compile.PyCompileError, ValueError, OSError, RecursionError, MemoryError):
+            bad += 1
+    return bad
+
+
+def seal(path: str, info: os.stat_result) -> None:
+    """Take the right to write away, and let everybody read."""
+    if stat.S_IMODE(info.st_mode) != final(info.st_mode):
+        os.chmod(path, final(info.st_mode))
+
+
+def walk(gen: str, done: set[str]) -> tuple[list[tuple[str, str]], set[str]]:
+    """Seal every file that is not done, and give the sources without bytecode and what is new."""
+    todo: list[tuple[str, str]] = []
+    fresh: set[str] = set()
+    for folder, _, files in os.walk(gen):
+        os.chmod(folder, 0o755)
+        inside = os.path.relpath(folder, gen)
+        for name in files:
+            path, short = os.path.join(folder, name), os.path.normpath(os.path.join(inside, name))
+            if short not in done:
+                info = os.lstat(path)
+                if not stat.S_ISREG(info.st_mode):
+                    continue
+                fresh.add(short)
+                seal(path, info)
+            if name.endswith(".py") and inside.startswith(PACKAGES):
+                pyc = cache_from_source(short)
+                if pyc not in done and not os.path.lexists(os.path.join(gen, pyc)):
+                    os.makedirs(os.path.join(folder, "__pycache__"), mode=0o755, exist_ok=True)
+                    todo.append((path, os.path.join(SHOWN, short)))
+    return todo, fresh
+
+
+def compile_all(todo: list[tuple[str, str]]) -> None:
+    """Compile on every processor. A source that kills the compiler costs its share."""
+    size = 60
+    shares = [todo[i : i + size] for i in range(0, len(todo), size)]
+    try:
+        with ProcessPoolExecutor(max_workers=min(os.cpu_count() or 1, len(shares) or 1), mp_context=get_context("fork")) as pool:
+            done = 0
+            for share, _ in zip(shares, pool.map(compile_many, shares), strict=True):
+                done += len(share)
+                print(f"conjured: done compile {done} {len(todo)}", flush=True)
+    except BrokenProcessPool:
+        print("conjured: note the compiler died; some modules stay without bytecode", flush=True)
+
+
+def finish(gen: str, done: set[str]) -> set[str]:
+    """Finish what is not done yet, and give its files, without bytecode."""
+    todo, fresh = walk(gen, done)
+    if todo:
+        compile_all(todo)
+    for source, _ in todo:
+        pyc = cache_from_source(source)
+        if os.path.lexists(pyc):
+            seal(pyc, os.lstat(pyc))
+    return fresh
+
+
+def touches(gen: str, new: list[str], done: set[str], fresh: set[str]) -> str:
+    """Why the distributions that are new might change how the others work; "" when they
+    lie beside them and nothing looks for them.
+
+    Every file of the others is the file that was tried before. What could still differ
+    is what they find when they run: start-up files, plug-ins (entry points, and all that
+    Jupyter reads below etc and share), a package that they share, and modules that they
+    use when they are there. Programs in compiled modules are not looked into.
+    """
+    have = installed(gen)
+    tops: set[str] = set()
+    listed: set[str] = set()
+    for name in new:
+        for f in have[name].files if name in have else []:
+            listed.add(f)
+            if f in done:
+                return "%s brings another file %s" % (name, f)
+            if f.endswith("/entry_points.txt") and plugs_in(os.path.join(gen, f)):
+                return "%s is a plug-in" % name
+            if not f.startswith((PACKAGES + "/", "bin/")) or f.endswith(".pth"):
+                return "%s brings %s" % (name, f)
+            head = os.path.relpath(f, PACKAGES).split("/")[0]
+            if f.startswith(PACKAGES) and not head.endswith(".dist-info"):
+                tops.add(head.split(".")[0])
+    if not listed or not tops or any("\n" in t or not t for t in tops):
+        return "no list of files"
+    skeleton = ("bin/activate", "bin/deactivate", "bin/pydoc")
+    if odd := {f for f in fresh - listed if f.startswith(PACKAGES) or f.startswith("bin/") and not f.startswith(skeleton)}:
+        return "a file that no list names: %s" % min(odd)
+    theirs = {os.path.relpath(f, PACKAGES).split("/")[0].split(".")[0] for f in done if f.startswith(PACKAGES)}
+    if both := tops & (theirs | {"sitecustomize", "usercustomize"}):
+        return "more of %s" % min(both)
+    return looked_for(gen, tops, done)
+
+
+def plugs_in(path: str) -> bool:
+    """Whether entry points are more than programs to be started by hand."""
+    c = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
+    try:
+        c.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeError):
+        return True
+    return not set(c.sections()) <= {"console_scripts", "gui_scripts"}
+
+
+def looked_for(gen: str, tops: set[str], done: set[str]) -> str:
+    """A module that imports one of the names, or asks for it in quotes."""
+    names = "|".join(sorted(re.escape(t) for t in tops))
+    plain = [t.encode() for t in tops]
+    form = re.compile(
+        (
+            r"^\s*(?:import|from)\s(?:[^\n#]*[\s,])?(?:%s)\b|(?:import\w*|find_spec|require)\(\s*[rb]?['\"](?:%s)\b"
+            % (names, names)
+        ).encode(),
+        re.M,
+    )
+    for f in done:
+        if f.endswith(".py"):
+            with open(os.path.join(gen, f), "rb") as src:
+                text = src.read()
+            if any(p in text for p in plain) and form.search(text):
+                return "%s looks for it" % f
+    return ""
