@@ -57,30 +57,42 @@ func explain(s Spec, exit int, output, index string) error {
 	}
 	switch {
 	case has("No space left on device", "os error 28"):
-		f.notices = notice.List{{Code: "environment-disk-full", What: "the disk is full: there is no room for the packages",
-			Do: "remove files that are not needed any more from the box, then apply the folder again"}}
+		f.notices = notice.List{{
+			Code: "environment-disk-full", What: "the disk is full: there is no room for the packages",
+			Do: "remove files that are not needed any more from the box, then apply the folder again",
+		}}
 	case has(tlsSigns...):
 		f.kind = kindNetwork
-		f.notices = notice.List{{Code: "environment-certificate", What: fmt.Sprintf("something between the box and %s shows a certificate that the box does not know, as filters of schools do", host(text, index)),
-			Do: "install the certificate of the school's filter on the box, or use a connection without one, then apply the folder again"}}
+		f.notices = notice.List{{
+			Code: "environment-certificate", What: fmt.Sprintf("something between the box and %s shows a certificate that the box does not know, as filters of schools do", host(text, index)),
+			Do: "install the certificate of the school's filter on the box, or use a connection without one, then apply the folder again",
+		}}
 	case hashBadForm.MatchString(output):
 		pkg := hashBadForm.FindStringSubmatch(output)[1]
-		f.notices = notice.List{s.at(pinName(pkg), notice.Notice{Code: "environment-hash", What: fmt.Sprintf("the file that was downloaded for %s is not the one that was chosen before", pkg),
-			Do: "try again with another connection; if it happens again, name another version on that line"})}
+		f.notices = notice.List{s.at(pinName(pkg), notice.Notice{
+			Code: "environment-hash", What: fmt.Sprintf("the file that was downloaded for %s is not the one that was chosen before", pkg),
+			Do: "try again with another connection; if it happens again, name another version on that line",
+		})}
 	case strings.Contains(text, "No solution found"):
 		f.kind = kindClash
 		f.clash(s, text)
 	case statusForm.MatchString(text):
 		f.kind = kindNetwork
-		f.notices = notice.List{{Code: "environment-index", What: fmt.Sprintf("%s refused to give a package (status %s)", host(text, index), statusForm.FindStringSubmatch(text)[1]),
-			Do: "wait a few minutes and apply the folder again; if it happens again, a filter or proxy of the network may block it"}}
+		f.notices = notice.List{{
+			Code: "environment-index", What: fmt.Sprintf("%s refused to give a package (status %s)", host(text, index), statusForm.FindStringSubmatch(text)[1]),
+			Do: "wait a few minutes and apply the folder again; if it happens again, a filter or proxy of the network may block it",
+		}}
 	case has(networkSigns...):
 		f.kind = kindNetwork
-		f.notices = notice.List{{Code: "environment-network", What: fmt.Sprintf("%s cannot be reached, and not everything that was asked for is stored on this box", host(text, index)),
-			Do: "connect the box to the internet, then apply the folder again"}}
+		f.notices = notice.List{{
+			Code: "environment-network", What: fmt.Sprintf("%s cannot be reached, and not everything that was asked for is stored on this box", host(text, index)),
+			Do: "connect the box to the internet, then apply the folder again",
+		}}
 	default:
-		f.notices = notice.List{{Code: "environment-failed", What: "the packages could not be made ready: " + lastError(output, exit),
-			Do: "take out the line of requirements.txt that was added last, then apply the folder again"}}
+		f.notices = notice.List{{
+			Code: "environment-failed", What: "the packages could not be made ready: " + lastError(output, exit),
+			Do: "take out the line of requirements.txt that was added last, then apply the folder again",
+		}}
 	}
 	for i := range f.notices {
 		n := &f.notices[i]

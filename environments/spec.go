@@ -1,15 +1,14 @@
 package environments
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
-
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"io/fs"
 
 	"github.com/conjuring/conjured/notice"
 )
