@@ -86,6 +86,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 	if mode == "build" && g.Manifest.Python != read.python {
 		return out, pythonChanged(g.Manifest.Python, read.python)
 	}
+	b.c.Log.Debug("built", "env", g.Env, "number", g.Number, "alone", out.built.Alone, "reason", out.built.Reason)
 	out.manifest.Packages, err = parseLock(lock)
 	return out, err
 }

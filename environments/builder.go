@@ -156,6 +156,9 @@ func (b *Builder) currentID(env Name) string {
 
 // begin takes a number for a new generation.
 func (b *Builder) begin(s Spec) (Generation, error) {
+	if err := b.room(s.Env); err != nil {
+		return Generation{}, err
+	}
 	n, err := b.c.Store.begin(s.Env)
 	return Generation{Env: s.Env, Number: n, Image: s.Image, Asked: s.asked(), State: Building}, err
 }

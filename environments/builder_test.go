@@ -3,11 +3,14 @@ package environments
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"testing"
 	"testing/fstest"
 
@@ -28,6 +31,8 @@ func (h *hostRunner) Run(ctx context.Context, c Command) (int, error) {
 	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin"}, c.Env...)
 	cmd.Stdout, cmd.Stderr = c.Output, c.Output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err := cmd.Run()
 	var x *exec.ExitError
 	if errors.As(err, &x) {
@@ -36,22 +41,43 @@ func (h *hostRunner) Run(ctx context.Context, c Command) (int, error) {
 	return 0, err
 }
 
-// realUV installs the pinned uv from the package index into a directory of the test.
+// realUV gives the pinned uv and the Python that builds are made with.
 func realUV(t *testing.T) (uv, python string) {
 	t.Helper()
 	needs.All(t, needs.Python())
-	python, err := exec.LookPath("python3")
+	dir, err := installUV()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	return filepath.Join(dir, "bin", "uv"), filepath.Join(dir, "bin", "python3")
+}
+
+// installUV installs uv from the package index, once for all tests.
+var installUV = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "conjured-test-uv-")
+	if err != nil {
+		return "", err
+	}
+	python := "python3"
 	for _, args := range [][]string{{"-m", "venv", dir}, {"-m", "pip", "install", "-q", "uv==" + uvVersion}} {
 		if out, err := exec.Command(python, args...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v %s", args, err, out)
+			return "", fmt.Errorf("%v: %w %s", args, err, out)
 		}
 		python = filepath.Join(dir, "bin", "python3")
 	}
-	return filepath.Join(dir, "bin", "uv"), python
+	return dir, nil
+})
+
+func TestMain(m *testing.M) {
+	if root := os.Getenv(buildIn); root != "" {
+		buildUntilKilled(root)
+		return
+	}
+	code := m.Run()
+	if dir, err := installUV(); err == nil {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
 }
 
 func asks(lines ...string) []Requirement {

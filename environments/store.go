@@ -31,6 +31,9 @@ type Store struct {
 	// step is called before every change of the directory that must survive a power
 	// cut; an error stops the operation there. Tests put cuts in.
 	step func(string) error
+
+	// free is how many bytes the disk has left. Tests make it small.
+	free func() (uint64, error)
 }
 
 // Open makes the directories that are missing. Mount is the absolute path at which
@@ -43,7 +46,7 @@ func Open(root, mount string) (*Store, error) {
 	if err != nil || !filepath.IsAbs(mount) {
 		return nil, fmt.Errorf("cannot open environments: %q and %q must be absolute", root, mount)
 	}
-	s := &Store{root: root, mount: filepath.Clean(mount), step: func(string) error { return nil }}
+	s := &Store{root: root, mount: filepath.Clean(mount), step: func(string) error { return nil }, free: func() (uint64, error) { return diskFree(root) }}
 	for _, d := range []string{".", "gen", "label", "kernels"} {
 		if err := mkdir(filepath.Join(root, d), 0o755); err != nil {
 			return nil, fmt.Errorf("cannot open environments: %w", err)

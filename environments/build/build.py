@@ -136,7 +136,7 @@ def main() -> None:
     say("step compile")
     done, new = built
     fresh = finish.finish(job.gen, done.files)
-    reason = finish.touches(job.gen, new, done.files, fresh) if new else "not only additions"
+    reason = finish.touches(job.gen, new, done.files, fresh - done.skeleton) if new else "not only additions"
     with open(at("result.json"), "w") as f:
         json.dump({"alone": not reason, "new": new, "reason": reason}, f)
     say("step built")

@@ -42,6 +42,7 @@ class Composed(NamedTuple):
     linked: set[str]  # names of distributions
     copied: set[str]
     files: set[str]  # relative paths that are final
+    skeleton: set[str]  # what was there before
 
 
 def record(prefix: str, info: str) -> list[str]:
@@ -187,10 +188,10 @@ class Writer:
         jobs = sorted(self.plain.items())
         size = 400
         shares = [(self.donor.prefix, self.donor.link, self.gen, jobs[i : i + size]) for i in range(0, len(jobs), size)]
-        self.done |= self.plain.keys()
+        self.done.update(self.plain)
         with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=get_context("fork")) as pool:
             for compiled in pool.map(carry, shares):
-                self.done |= compiled
+                self.done.update(compiled)
 
 
 def read(path: str) -> bytes:
@@ -276,4 +277,4 @@ def compose(gen: str, wanted: dict[str, Pin], prev: Donor, lab: Donor) -> Compos
             writer.run()
         names.append(taken)
         left = {n: p for n, p in left.items() if n not in taken}
-    return Composed(names[0], names[1], files)
+    return Composed(names[0], names[1], files, skeleton)

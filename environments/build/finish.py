@@ -114,8 +114,7 @@ def touches(gen: str, new: list[str], done: set[str], fresh: set[str]) -> str:
                 tops.add(head.split(".")[0])
     if not listed or not tops or any("\n" in t or not t for t in tops):
         return "no list of files"
-    skeleton = ("bin/activate", "bin/deactivate", "bin/pydoc")
-    if odd := {f for f in fresh - listed if f.startswith(PACKAGES) or f.startswith("bin/") and not f.startswith(skeleton)}:
+    if odd := fresh - listed - {".lock"}:
         return "a file that no list names: %s" % min(odd)
     theirs = {os.path.relpath(f, PACKAGES).split("/")[0].split(".")[0] for f in done if f.startswith(PACKAGES)}
     if both := tops & (theirs | {"sitecustomize", "usercustomize"}):
