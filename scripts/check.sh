@@ -3,7 +3,7 @@
 # and the Python files' types. Linters are pinned in tools/go.mod and tools/python.txt.
 set -eu
 cd "$(dirname "$0")/.."
-py=.cache/py/bin
+py=$PWD/.cache/py/bin
 
 ugly=$(git ls-files -z '*.go' | xargs -0 go tool -modfile=tools/go.mod gofumpt -l)
 [ -z "$ugly" ] || { printf 'gofumpt would change:\n%s\n' "$ugly" >&2; exit 1; }
@@ -13,7 +13,9 @@ go tool -modfile=tools/go.mod staticcheck ./...
 dropped=$(go tool -modfile=tools/go.mod errcheck -ignoretests -exclude tools/errcheck.txt ./... | grep -v '<-' || true)
 [ -z "$dropped" ] || { printf 'errors dropped:\n%s\n' "$dropped" >&2; exit 1; }
 
-$py/ruff check --quiet --config hub/python/pyproject.toml hub/python
-$py/ruff format --check --quiet --config hub/python/pyproject.toml hub/python
-$py/mypy --config-file hub/python/pyproject.toml hub/python/conjured_hub
-(cd hub/python && ../../$py/python -m pytest -q -p no:cacheprovider)
+# From its own folder, where pyproject.toml says what the tests may do.
+cd hub/python
+"$py/ruff" check --quiet .
+"$py/ruff" format --check --quiet .
+"$py/mypy" conjured_hub
+"$py/python" -m pytest -q -p no:cacheprovider
