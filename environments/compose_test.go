@@ -2,6 +2,7 @@ package environments
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -229,4 +230,54 @@ func TestTried(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A list of files that somebody has forged, or that is not complete, is not followed.
+func TestForgedListIsNotFollowed(t *testing.T) {
+	srv := httptest.NewServer(wheeltest.Index(script("tool", "1"), wheeltest.Wheel{Name: "one", Version: "1"}, wheeltest.Wheel{Name: "two", Version: "1"}))
+	defer srv.Close()
+	for what, forge := range map[string]func(dir, record string) error{
+		"outside": func(_, record string) error { return add(record, "../../../../../../../secret,,\n") },
+		"link": func(dir, record string) error {
+			return errors.Join(os.Symlink("/etc/passwd", filepath.Join(dir, "stolen")), add(record, "stolen,,\n"))
+		},
+		"missing":  func(_, record string) error { return add(record, "nothing.py,,\n") },
+		"unlisted": func(dir, _ string) error { return os.WriteFile(filepath.Join(dir, "unlisted.py"), nil, 0o444) },
+		"damaged":  func(_, record string) error { return add(record, "../../../bin/tool\n\xff\xfe\n") },
+	} {
+		root := t.TempDir()
+		if err := os.WriteFile(filepath.Join(root, "secret"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		x := newBox(t, filepath.Join(root, "env"), srv.URL+"/simple", "none")
+		spec := Spec{Env: Base, Image: "host", Requirements: asks("tool", "one")}
+		old := filepath.Join(x.store.Root(), x.use(t, spec).Path())
+		records, _ := filepath.Glob(filepath.Join(old, "lib/python*/site-packages/tool-1.dist-info/RECORD"))
+		if len(records) != 1 {
+			t.Fatal(records)
+		}
+		if err := forge(filepath.Dir(filepath.Dir(records[0])), records[0]); err != nil {
+			t.Fatal(err)
+		}
+		spec.Requirements = asks("tool", "one", "two")
+		g := x.use(t, spec)
+		for path := range tree(t, filepath.Join(x.store.Root(), g.Path())) {
+			if base := filepath.Base(path); base == "secret" || base == "stolen" || base == "unlisted.py" {
+				t.Errorf("%s: took over %s", what, path)
+			}
+		}
+		out, err := exec.Command(filepath.Join(x.store.Root(), g.Path(), "bin/tool")).CombinedOutput()
+		if err != nil || string(out) != "1\n" {
+			t.Errorf("%s: %s %v", what, out, err)
+		}
+	}
+}
+
+// add appends to a file that nobody may write.
+func add(path, text string) error {
+	old, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Remove(path), os.WriteFile(path, append(old, text...), 0o444))
 }

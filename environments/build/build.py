@@ -87,10 +87,9 @@ def same_as_before(job: Job) -> bool:
         return a.read() == b.read()
 
 
-def install(job: Job) -> tuple[compose.Composed, list[str]] | None:
-    """Take over what is installed elsewhere in exactly this form, and download the rest."""
-    say("step install")
-    for name in os.listdir(job.gen):  # what an attempt without success left
+def empty(job: Job) -> None:
+    """Make the generation an empty virtual environment, whatever an attempt has left."""
+    for name in os.listdir(job.gen):
         path = os.path.join(job.gen, name)
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
@@ -98,11 +97,23 @@ def install(job: Job) -> tuple[compose.Composed, list[str]] | None:
             os.unlink(path)
     if not uv(job, "venv", "--quiet", "--no-project", "--allow-existing", "--python", job.python, job.gen):
         sys.exit(11)
+
+
+def install(job: Job) -> tuple[compose.Composed, list[str]] | None:
+    """Take over what is installed elsewhere in exactly this form, and download the rest."""
+    say("step install")
     wanted = lock.read(at("lock.txt"))
     before = lock.read(at("previous.txt")) if job.prev else {}
-    done = compose.compose(
-        job.gen, wanted, compose.Donor(job.prev, before, True), compose.Donor(job.lab, lock.read(at("lab.txt")), False)
-    )
+    prev, lab = compose.Donor(job.prev, before, True), compose.Donor(job.lab, lock.read(at("lab.txt")), False)
+    empty(job)
+    try:
+        done = compose.compose(job.gen, wanted, prev, lab)
+    except (OSError, ValueError, RuntimeError) as e:
+        # Something is not as an installer leaves it: a new installation does not need it.
+        say("note nothing is taken over: %s" % str(e).replace("\n", " "))
+        empty(job)
+        nothing = compose.Donor("", {}, False)
+        done = compose.compose(job.gen, wanted, nothing, nothing)
     rest = {n: p for n, p in wanted.items() if n not in done.linked | done.copied}
     say("note taken over %d, copied %d, to install %d" % (len(done.linked), len(done.copied), len(rest)))
     lock.write(at("todo.txt"), rest)
