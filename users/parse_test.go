@@ -210,4 +210,3 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
-
