@@ -140,7 +140,6 @@ func TestDifferenceIsAsFromScratch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-
 }
 
 // The image's own Lab set is taken over without an index, bytecode and programs too.

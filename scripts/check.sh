@@ -18,4 +18,6 @@ cd hub/python
 "$py/ruff" check --quiet .
 "$py/ruff" format --check --quiet .
 "$py/mypy" conjured_hub
+"$py/ruff" check --quiet --isolated ../../environments/build ../../layers/image
+"$py/mypy" ../../environments/build/*.py
 "$py/python" -m pytest -q -p no:cacheprovider
