@@ -94,6 +94,9 @@ func (h *Homes) Prepare(ctx context.Context, user string, uid, gid int, skeleton
 	}
 	p := &preparing{Homes: h, ctx: ctx, user: user, uid: uid, gid: gid, sink: sink}
 	p.plan(skeleton)
+	if err := ctx.Err(); err != nil {
+		return p.report, err // not a fault of the skeleton
+	}
 	var st unix.Stat_t
 	err := unix.Lstat(h.Path(user), &st)
 	switch {
