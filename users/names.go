@@ -14,6 +14,9 @@ import (
 // Normalise gives the one spelling of a name that is used everywhere: no blanks at
 // the edges, lower case as JupyterHub makes it at login, Unicode form NFC.
 func Normalise(name string) string {
+	if len(name) > 8*MaxName {
+		return name // too long in every form; the tables of Unicode are slow on megabytes
+	}
 	s := norm.NFC.String(strings.TrimSpace(name))
 	// Full Unicode rules, as Python's str.lower has them; strings.ToLower differs
 	// for a few letters, and then the hub would ask for a name we don't know.

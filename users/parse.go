@@ -192,6 +192,9 @@ func (p *parser) hold(name string) {
 
 // row reads one line, or says why it can't be an account.
 func (p *parser) row(l line) (Row, bool) {
+	if len(l.Raw) > maxLine {
+		return p.reject(l, l.User, "users-line-long", fmt.Sprintf("line %d is longer than %d bytes", l.Number, maxLine), "keep to the columns user, password and admin in this line")
+	}
 	name, password := Normalise(l.User), norm.NFC.String(l.Password)
 	switch {
 	case !utf8.ValidString(l.Raw):

@@ -161,6 +161,7 @@ func TestParse_badFiles(t *testing.T) {
 	}
 	csvCase{"one row in another encoding", head + "ann,pw\nren\xe9,pw\nbob,\xe9\n", []Row{{Line: 2, User: "ann", Password: "pw"}}, []string{"bob"}, []string{"error users-encoding 3", "error users-encoding 4"}}.run(t)
 	csvCase{"passwords", head + "ann," + strings.Repeat("x", MaxPassword+1) + "\nbob,a\ab\n", nil, []string{"ann", "bob"}, []string{"error users-password-long 2", "error users-password-characters 3"}}.run(t)
+	csvCase{"a line without end", head + strings.Repeat("\u0301", 1<<20) + ",pw\nann,pw\n", []Row{{Line: 3, User: "ann", Password: "pw"}}, nil, []string{"error users-line-long 2"}}.run(t)
 	csvCase{"an id twice", "user,password,admin,id\nann,pw,,7\nbob,pw,,7\n", nil, []string{"ann", "bob"}, []string{"error users-id-twice 3"}}.run(t)
 }
 

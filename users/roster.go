@@ -13,6 +13,7 @@ const (
 	MaxName     = 31      // bytes of a name, as in useradd
 	MaxPassword = 256     // bytes of a password
 	maxID       = 64      // bytes of the optional column id
+	maxLine     = 4096    // bytes of one line
 	maxNotices  = 200     // notices from one file; the rest are counted
 )
 
