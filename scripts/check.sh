@@ -18,6 +18,6 @@ cd hub/python
 "$py/ruff" check --quiet .
 "$py/ruff" format --check --quiet .
 "$py/mypy" conjured_hub
-"$py/ruff" check --quiet --isolated ../../environments/build ../../layers/image
+"$py/ruff" check --quiet --isolated --select E,F,W,B --line-length 130 ../../environments/build ../../layers/image
 "$py/mypy" ../../environments/build/*.py
 "$py/python" -m pytest -q -p no:cacheprovider
