@@ -26,6 +26,8 @@
 //   - a label only ever points at a complete generation, and current, once there, is
 //     never absent
 //   - numbers order generations; dates do not, because the box may have no clock
+//   - how a generation was made is not visible in it: taken over from the one in use
+//     and from the image's Lab set, or downloaded and compiled, its files are the same
 //   - code of a package runs only while a generation is verified: as nobody, without
 //     network, with the directory read-only. Building one unpacks and compiles files,
 //     and no more: no sdist, no start-up file (.pth) is executed
