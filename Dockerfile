@@ -32,6 +32,8 @@ RUN --mount=type=cache,id=conjured-uv,target=/var/cache/uv \
     --mount=type=secret,id=ca \
     sh /opt/conjured/lib/install.sh lab /opt/conjured/lab
 COPY --chmod=755 layers/image/conda.sh /conda.sh
+# Lab asks nobody about news from the internet: there may be none.
+COPY layers/image/labconfig.json /etc/jupyter/labconfig/default_setting_overrides.json
 COPY --chmod=755 --from=launcher launch.sh /opt/conjured/bin/launch
 # The group of the class. A base image may have one with that number already: it is
 # renamed then, so that the files of both still belong together.

@@ -34,6 +34,7 @@ build:
 
 test:
 	@scripts/deps.sh test
+	@$(MAKE) --no-print-directory tools
 	@$(SUDO) env "PATH=$(PATH)" "HOME=$(HOME)" scripts/test.sh "$(NEEDS)"
 
 check: tools

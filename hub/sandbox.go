@@ -23,10 +23,6 @@ func (h *Hub) serverSpec(id string, ask startRequest, a Account, class Class, ho
 		Cmd: []string{
 			"--ServerApp.sock=" + h.paths.sock(id), "--ServerApp.sock_mode=0666",
 			"--ServerApp.ip=", "--KernelManager.transport=ipc",
-			// No question about news from the internet, and no extension manager that
-			// would install into an environment that is read-only.
-			"--LabApp.news_url=None", "--LabApp.extension_manager=readonly",
-			"--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
 		},
 		Env:    serverEnv(ask, a, h.paths),
 		Labels: map[string]string{engine.LabelRole: roleServer, labelUser: a.Name, labelServer: ask.Server},

@@ -92,13 +92,17 @@ func (b *browser) login(user, password string) {
 }
 
 func (b *browser) location() string {
-	s, _ := chromedp.Run(b.ctx, chromedp.Location())
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	s, _ := chromedp.Run(ctx, chromedp.Location())
 	return s
 }
 
 // text is the head of what a person reads on the page.
 func (b *browser) text() string {
-	s, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body ? document.body.innerText : ''"))
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	s, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("document.body ? document.body.innerText : ''"))
 	return s[:min(len(s), 2000)]
 }
 

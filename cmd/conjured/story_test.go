@@ -100,15 +100,18 @@ func (l *lesson) works(t *testing.T) {
 	b.within(20*time.Second, "run the cell", chromedp.Click(`[data-jp-item-name="run"]`))
 	b.until(time.Minute, "the output", `[...document.querySelectorAll('.jp-OutputArea-output')].some(e => e.innerText.includes('the answer is 42'))`)
 	b.shot("5-cell")
-	b.phone()
-	b.shot("5-cell-phone")
-	b.laptop()
 	l.amira = l.enter(t, "amira", "blue bicycle 12")
 	k, err := l.amira.kernel(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.kernel = k
+	onThePhone := newBrowser(t)
+	onThePhone.phone()
+	onThePhone.open(l.class.url + "/user/amira/lab/tree/first.ipynb")
+	onThePhone.login("amira", "blue bicycle 12")
+	onThePhone.until(time.Minute, "Lab on a phone", "document.querySelector('.jp-CodeCell .cm-content') && !document.querySelector('#jupyterlab-splash')")
+	onThePhone.shot("6-lab-phone")
 	l.expect(t, l.kernel, "print(open('proof.txt').read(), open('shared/trees.csv').read().split()[0])", "made in a browser name,height")
 }
 
@@ -335,8 +338,9 @@ func (l *lesson) powerCut(t *testing.T) {
 	}
 	l.class.start()
 	l.class.waitOpen(time.Minute)
-	l.browser.open(l.class.url + "/")
-	l.browser.until(30*time.Second, "the login page", "document.querySelector('#username_input')")
+	next := newBrowser(t) // the old window would ask about its unsaved notebook
+	next.open(l.class.url + "/")
+	next.until(30*time.Second, "the login page", "document.querySelector('#username_input')")
 	amira := l.enter(t, "amira", "blue bicycle 12")
 	got, err := amira.run(t.Context(), "import humanize; print(open('proof.txt').read())")
 	if err != nil || !strings.Contains(got, "made in a browser") {

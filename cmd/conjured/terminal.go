@@ -97,6 +97,9 @@ func (t *terminal) notice(n notice.Notice, alike int) {
 	case notice.SeverityWarning:
 		mark = t.paint("1;33", "warning")
 	}
+	if id, ok := strings.CutPrefix(n.Code, "legacy-"); ok {
+		mark += " (" + id + ")" // where we differ from the old project, by the row of the feature table
+	}
 	place := ""
 	if w := n.Where(); w != "" {
 		place = t.paint("1", w) + ": "
