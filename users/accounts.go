@@ -34,12 +34,12 @@ type record struct {
 	Row    int    `json:"row,omitempty"`
 	ID     string `json:"id,omitempty"`
 	Gone   bool   `json:"gone,omitempty"`   // no row any more; everything else is kept for its return
-	Roster string `json:"roster,omitempty"` // argon2id of the row's password, once it is made
+	Roster string `json:"roster,omitempty"` // argon2id of the row's password
 	Own    string `json:"own,omitempty"`    // argon2id of the password that was chosen since
 	OwnBy  Origin `json:"own_by,omitempty"`
 
 	mark    [32]byte // keyed HMAC of the last row password this process saw; zero when none
-	todo    string   // row password that Roster does not hold yet, or that must be compared with it
+	todo    string   // row password that Roster holds at brief cost, or that must be compared with it
 	fresh   bool     // todo is known to be new: it is valid now, and Own is void already
 	todoOwn string   // generated passphrase that Own holds at brief cost
 }

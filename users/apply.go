@@ -121,6 +121,9 @@ func (s *Store) applyPassword(ctx context.Context, rec *record, row Row, c *Chan
 		return false, nil
 	}
 	rec.mark, rec.todo, rec.fresh = mark, row.Password, true
-	rec.Roster, rec.Own, rec.OwnBy, rec.todoOwn = "", "", "", ""
-	return true, nil
+	rec.Own, rec.OwnBy, rec.todoOwn = "", "", ""
+	// Durable now, strong soon: users.csv is not kept on the box, so after a power
+	// cut nobody could tell us the password again.
+	rec.Roster, err = s.hashes.make(ctx, row.Password, brief())
+	return err == nil, err
 }

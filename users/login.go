@@ -44,20 +44,25 @@ func (s *Store) Authenticate(ctx context.Context, name, password string) (Accoun
 	case r.Gone:
 		return Account{}, ErrDisabled
 	}
-	if r.Own != "" && r.todoOwn == "" && weaker(r.Own) {
+	if r.todo == "" && r.todoOwn == "" && weaker(r.valid()) {
 		s.strengthen(ctx, r, password)
 	}
 	return r.account(), nil
 }
 
+// valid is the hash that counts now; "" when there is none.
+func (r record) valid() string {
+	if r.Own != "" {
+		return r.Own
+	}
+	return r.Roster
+}
+
 // verify compares a password with the one that is valid for r now. The zero record
 // matches nothing.
 func (s *Store) verify(ctx context.Context, r record, password string) (bool, error) {
-	valid := r.Roster
-	switch {
-	case r.Own != "":
-		valid = r.Own
-	case r.todo != "":
+	valid := r.valid()
+	if r.Own == "" && r.todo != "" {
 		mark := s.markOf(r.UID, password)
 		if hmac.Equal(mark[:], r.mark[:]) {
 			return true, nil
@@ -74,10 +79,14 @@ func (s *Store) strengthen(ctx context.Context, r record, password string) {
 	if err == nil {
 		err = s.update(ctx, func(a *accounts) (bool, error) {
 			now := a.byName[r.Name]
-			if now.Own != r.Own {
+			switch {
+			case now.Own != r.Own || now.Roster != r.Roster || now.todo != "":
 				return false, nil
+			case now.Own != "":
+				now.Own = h
+			default:
+				now.Roster = h
 			}
-			now.Own = h
 			a.byName[r.Name] = now
 			return true, nil
 		})

@@ -15,10 +15,12 @@ type settled struct {
 // settleAll works off everything that is left to do, and saves every 16 accounts.
 func (s *Store) settleAll(ctx context.Context) error {
 	var batch []settled
+	worked := false
 	for _, r := range s.now.Load().sorted() {
 		if r.todo == "" && r.todoOwn == "" {
 			continue
 		}
+		worked = true
 		d, err := s.settle(ctx, r)
 		if err != nil {
 			return err
@@ -31,7 +33,11 @@ func (s *Store) settleAll(ctx context.Context) error {
 		}
 		batch = nil
 	}
-	return s.fold(ctx, batch)
+	if err := s.fold(ctx, batch); err != nil || !worked {
+		return err
+	}
+	// Once more, so that the copy of before the last save holds no brief hash either.
+	return s.update(ctx, func(*accounts) (bool, error) { return true, nil })
 }
 
 // settle does the slow part for one account without touching it.
@@ -47,10 +53,10 @@ func (s *Store) settle(ctx context.Context, r record) (d settled, err error) {
 	}
 	if !r.fresh {
 		same, err := s.hashes.matches(ctx, r.Roster, r.todo)
-		if err != nil || same {
+		if err != nil || (same && !weaker(r.Roster)) {
 			return d, err
 		}
-		d.changed = true
+		d.changed = !same
 	}
 	d.roster, err = s.hashes.make(ctx, r.todo, full())
 	return d, err

@@ -32,10 +32,11 @@ type Config struct {
 // A row's password is known to change by a keyed HMAC whose key lives in this
 // process only; on the disk there is nothing but argon2id, since a fast hash beside
 // its key would give away weak passwords to whoever carries the disk off. New rows
-// are valid at once; their argon2id is made in the background, one after the other.
-// If the power goes before that, the setup that is applied at boot brings the row
-// again. After a restart the row's password is compared with its argon2id in the
-// background, and at the latest when that student logs in.
+// are valid at once and saved with an argon2id of brief cost, which the background
+// replaces by one of full cost within seconds; if the power goes in between, the
+// next login of that student does. The first roster after a restart is compared
+// with the saved hashes in the background, and for a student who set a password of
+// their own at the latest when they log in.
 type Store struct {
 	dir    string
 	log    *slog.Logger
@@ -111,7 +112,7 @@ func lockDir(dir string) (*os.File, error) {
 }
 
 // Close ends the background work and lets another process open the directory.
-// Passwords that were not hashed yet come again with the roster at the next start.
+// A hash that is still of brief cost is replaced when that student logs in next.
 func (s *Store) Close() error {
 	s.stop()
 	<-s.done

@@ -168,6 +168,31 @@ func TestU3_generatedPassphrase(t *testing.T) {
 	login(t, s, "ann", p, nil)
 }
 
+// users.csv is not kept on the box: what Apply took must outlive it by itself.
+func TestU11_powerCutBeforeHashing(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	s.stop() // no background: the power goes right after Apply
+	<-s.done
+	s.done = make(chan struct{})
+	apply(t, s, "ann,pw\nbob,pw2\n")
+	s.lock.Close()
+	s = open(t, dir)
+	defer s.Close()
+	login(t, s, "ann", "pw", nil)
+	login(t, s, "ann", "pw2", ErrBadLogin)
+	if weaker(s.now.Load().byName["ann"].Roster) {
+		t.Error("the first login did not make the hash strong")
+	}
+	apply(t, s, "ann,pw\nbob,pw2\n")
+	hashAll(t, s)
+	for _, file := range []string{fileName, oldFileName} {
+		if data, _ := os.ReadFile(filepath.Join(dir, file)); strings.Contains(string(data), "m=1024,") {
+			t.Errorf("%s still holds a brief hash", file)
+		}
+	}
+}
+
 func TestHeldAccountsStay(t *testing.T) {
 	s := open(t, t.TempDir())
 	defer s.Close()
