@@ -10,7 +10,7 @@ PY := .cache/py/bin
 NEEDS ?= docker,root,chromium,debootstrap,python3
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help run test check bench lock deps build clean tools
+.PHONY: help run test check bench lock deps build seed clean tools
 help:
 	@echo 'make run [CUSTOM=DIR] [STATE=DIR] [LISTEN=:8989]   a class from a folder, at http://127.0.0.1:8989/'
 	@echo 'make test                                         every test, with real Docker and a real browser'
@@ -19,14 +19,18 @@ help:
 	@echo 'make lock                                         renew the locked versions of JupyterHub and Lab'
 	@echo 'make clean                                        forget the state of `make run` (students'"'"' files too)'
 
-# The packages and the program do not need each other: they are made side by side.
+# The program, the packages and the tree of the base do not need each other: they are
+# made side by side.
 run:
-	@$(MAKE) --no-print-directory -j2 --output-sync=none deps build
+	@$(MAKE) --no-print-directory -j3 --output-sync=none build seed
 	@$(SUDO) scripts/docker.sh start
 	@$(SUDO) $(BIN) up --state "$(STATE)" --listen "$(LISTEN)" "$(CUSTOM)"
 
 deps:
 	@scripts/deps.sh run
+
+seed: deps
+	@$(SUDO) scripts/seed.sh "$(STATE)" "$(CUSTOM)"
 
 build:
 	@mkdir -p bin

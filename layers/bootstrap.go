@@ -37,12 +37,18 @@ func (b *Builder) bootstrap(ctx context.Context, suite string, sink progress.Sin
 	}
 	defer func() { err = errors.Join(err, removeTree(work)) }()
 	root, debs := filepath.Join(work, "root"), filepath.Join(b.dir, "debs")
-	if err := errors.Join(os.Chmod(work, 0o755), os.Mkdir(root, 0o755), os.MkdirAll(debs, 0o755)); err != nil {
+	if err := errors.Join(os.Chmod(work, 0o755), os.MkdirAll(debs, 0o755)); err != nil {
 		return "", fmt.Errorf("cannot make a base: %w", err)
 	}
 	src := readSources("/etc/apt")
-	if err := b.debootstrap(ctx, suite, root, debs, src, sink); err != nil {
-		return "", err
+	// scripts/seed.sh may have made the tree while this program was compiled.
+	if err := os.Rename(filepath.Join(b.dir, "seed-"+suite), root); err != nil {
+		if err := os.Mkdir(root, 0o755); err != nil {
+			return "", fmt.Errorf("cannot make a base: %w", err)
+		}
+		if err := b.debootstrap(ctx, suite, root, debs, src, sink); err != nil {
+			return "", err
+		}
 	}
 	if err := src.dress(root, suite); err != nil {
 		return "", fmt.Errorf("cannot set up a new base: %w", err)

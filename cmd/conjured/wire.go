@@ -62,7 +62,10 @@ type homeMaker struct{ b *box }
 
 func (h homeMaker) Prepare(ctx context.Context, a hub.Account) (string, error) {
 	skeleton := h.b.place.join("content", custom.HomeDefaultDir)
-	_, err := h.b.homes.Prepare(ctx, a.Name, a.UID, a.GID, skeleton, progress.Discard)
+	r, err := h.b.homes.Prepare(ctx, a.Name, a.UID, a.GID, skeleton, progress.Discard)
+	for _, n := range r.Notices {
+		h.b.tell(n)
+	}
 	return h.b.homes.Path(a.Name), err
 }
 

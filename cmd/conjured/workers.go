@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/conjuring/conjured/appliance"
@@ -101,29 +102,48 @@ func (b *box) applyRoster(ctx context.Context, x appliance.Action, _ progress.Si
 			Do:    "apply the folder again: conjured apply DIR",
 		}})
 	}
+	before := map[string]bool{} // whom an earlier try, or an earlier roster, has put out
+	if names, err := os.ReadFile(b.place.join("users", "out")); err == nil {
+		for _, name := range strings.Fields(string(names)) {
+			before[name] = true
+		}
+	}
 	c, err := b.users.Apply(ctx, f.Roster())
 	if err != nil {
 		return nil, err
 	}
 	b.logins.add(c.Generated)
-	for _, name := range c.Removed {
-		b.door.CloseUser(name)
-		if err := b.hub.Remove(ctx, name); err != nil {
-			return nil, fmt.Errorf("cannot put %s out: %w", name, err)
+	var out []string
+	for _, a := range b.users.List() {
+		if !a.Disabled {
+			continue
 		}
+		if !before[a.Name] {
+			b.door.CloseUser(a.Name)
+			if err := b.hub.Remove(ctx, a.Name); err != nil {
+				return nil, fmt.Errorf("cannot put %s out: %w", a.Name, err)
+			}
+		}
+		out = append(out, a.Name)
+	}
+	if err := writeFile(b.place.join("users", "out"), []byte(strings.Join(out, "\n")), 0o600); err != nil {
+		return nil, err
 	}
 	return nil, writeFile(b.place.join("users", "applied"), []byte(x.Setup.Roster), 0o600)
 }
 
 // publish makes the shared folder and the skeleton of new homes what the folder holds.
 func (b *box) publish(ctx context.Context, x appliance.Action, sink progress.Sink) (notice.List, error) {
+	var l notice.List
 	for _, part := range []string{custom.SharedDir, custom.HomeDefaultDir} {
 		from, to := filepath.Join(b.place.setup(x.Setup.ID), part), b.place.join("content", part)
-		if _, err := homes.Sync(ctx, from, to, x.Setup.Content, sink); err != nil {
+		r, err := homes.Sync(ctx, from, to, x.Setup.Content, sink)
+		if err != nil {
 			return nil, err
 		}
+		l = append(l, r.Notices...)
 	}
-	return nil, writeFile(b.place.join("content", "published"), []byte(x.Setup.Content), 0o600)
+	return l, writeFile(b.place.join("content", "published"), []byte(x.Setup.Content), 0o600)
 }
 
 // buildImage sees to base, core and system.
