@@ -23,13 +23,13 @@ help:
 # made side by side.
 run:
 	@$(MAKE) --no-print-directory -j3 --output-sync=none build seed
-	@$(SUDO) scripts/docker.sh start
 	@$(SUDO) $(BIN) up --state "$(STATE)" --listen "$(LISTEN)" "$(CUSTOM)"
 
 deps:
 	@scripts/deps.sh run
 
 seed: deps
+	@$(SUDO) scripts/docker.sh start
 	@$(SUDO) scripts/seed.sh "$(STATE)" "$(CUSTOM)"
 
 build:
