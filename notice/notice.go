@@ -25,7 +25,7 @@ const (
 
 // Notice is one thing told to a person. The zero Notice says nothing.
 type Notice struct {
-	Code     string   `json:"code"` // stable, kebab-case, listed in doc/notices.md
+	Code     string   `json:"code"` // stable, kebab-case
 	Severity Severity `json:"severity"`
 	File     string   `json:"file,omitempty"` // slash-separated, relative to the teacher's folder
 	Line     int      `json:"line,omitempty"` // 1-based; 0 when the whole file is meant
