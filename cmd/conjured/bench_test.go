@@ -195,7 +195,7 @@ func startPeer(t *testing.T) string {
 	config := filepath.Join(work, "jupyterhub_config.py")
 	text := fmt.Sprintf(`
 c.JupyterHub.bind_url = "http://%s/"
-c.JupyterHub.hub_port = 0
+c.JupyterHub.hub_port = %d
 c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:%d"
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
@@ -203,7 +203,7 @@ c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = "%s/home/{username}"
 c.Spawner.args = ["--allow-root"]
 c.Spawner.default_url = "/lab"
-`, addr, freePort(t), work)
+`, addr, freePort(t), freePort(t), work)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
