@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -65,6 +66,7 @@ func (r running) start(ctx context.Context, g *global, log *slog.Logger, stop co
 	if err != nil {
 		return nil, nil, err
 	}
+	debug.SetGCPercent(50) // a small heap on a small machine; the daemon is idle nearly always
 	b, err = assemble(ctx, s, p, log, stop)
 	if err != nil {
 		lock.Close()

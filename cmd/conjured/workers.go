@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ func (w worker) Do(ctx context.Context, x appliance.Action) (appliance.Result, e
 		w.news.Progress(e)
 	})
 	l, err := w.do(ctx, x, sink)
+	debug.FreeOSMemory() // a build is over for hours, and the students need the memory
 	switch {
 	case ctx.Err() != nil:
 		w.news.Progress(progress.Event{Job: job, Step: "put off", State: progress.Stopped})
