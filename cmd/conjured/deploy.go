@@ -26,15 +26,7 @@ func (b *box) deploy(ctx context.Context, x appliance.Action, sink progress.Sink
 	if err != nil {
 		return nil, err
 	}
-	img, err := b.records.image(x.Setup.Image)
-	if err != nil {
-		return nil, err
-	}
-	env, err := b.records.environment(x.Setup.EnvironmentKey())
-	if err != nil {
-		return nil, err
-	}
-	g, err := b.store.Generation(environments.Base, env.Number)
+	img, g, err := b.built(x.Setup)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +54,9 @@ func (b *box) deploy(ctx context.Context, x appliance.Action, sink progress.Sink
 	if err := b.hub.SetServices(ctx, b.serviceSpecs(f.Services())); err != nil {
 		return l, err
 	}
-	b.front.setName(f.Name())
+	if name := f.Name(); name != "" { // the built-in setup has none: the wished one's stays
+		b.front.setName(name)
+	}
 	b.serving.Store(&x.Setup)
 	return l, nil
 }

@@ -203,17 +203,23 @@ func (b *box) folderOf(ctx context.Context, s appliance.Setup) (*custom.Folder, 
 	return b.shelf.get(ctx, s.ID)
 }
 
-// seal makes the image latest complete by itself.
-func (b *box) seal(ctx context.Context, x appliance.Action, sink progress.Sink) (notice.List, error) {
-	img, err := b.records.image(x.Setup.Image)
+// built is the image and the generation that were made for a setup.
+func (b *box) built(s appliance.Setup) (imageRecord, environments.Generation, error) {
+	img, err := b.records.image(s.Image)
 	if err != nil {
-		return nil, err
+		return img, environments.Generation{}, err
 	}
-	env, err := b.records.environment(x.Setup.EnvironmentKey())
+	env, err := b.records.environment(s.EnvironmentKey())
 	if err != nil {
-		return nil, err
+		return img, environments.Generation{}, err
 	}
 	g, err := b.store.Generation(environments.Base, env.Number)
+	return img, g, err
+}
+
+// seal makes the image latest complete by itself.
+func (b *box) seal(ctx context.Context, x appliance.Action, sink progress.Sink) (notice.List, error) {
+	img, g, err := b.built(x.Setup)
 	if err != nil {
 		return nil, err
 	}
