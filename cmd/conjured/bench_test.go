@@ -4,11 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -27,7 +24,7 @@ func TestMeasure(t *testing.T) {
 	}
 	needs.All(t, needs.Docker(), needs.Root(), needs.Debootstrap())
 	m := &measurement{t: t, class: newClass(t, copyFolder(t, "testdata/class"))}
-	for _, step := range []func(){m.firstStart, m.secondStart, m.rosterOf200, m.noChange, m.newPackage, m.firstOutput, m.daemon} {
+	for _, step := range []func(){m.firstStart, m.secondStart, m.rosterOf200, m.noChange, m.newPackage, m.firstOutput, m.daemon, m.crowd} {
 		step()
 		if err := os.WriteFile(file, []byte(m.table()), 0o644); err != nil {
 			t.Fatal(err)
@@ -73,10 +70,7 @@ func (m *measurement) secondStart() {
 
 // rosterOf200 changes one row among 200.
 func (m *measurement) rosterOf200() {
-	rows := "user,password,admin\nteacher,chalk and board,yes\namira,blue bicycle 12,\n"
-	for i := range 198 {
-		rows += fmt.Sprintf("pupil%d,a password of pupil %d,\n", i, i)
-	}
+	rows := crowdRoster(198)
 	m.class.write("users.csv", rows)
 	m.enterBy("pupil197", "a password of pupil 197")
 	m.class.eventually(time.Minute, "the work is done", func() bool { return m.class.idle(m.t) })
@@ -126,11 +120,12 @@ func (m *measurement) must(err error) {
 // firstOutput is one student from the login to the first output, here and on stock
 // JupyterHub with local processes, in turns.
 func (m *measurement) firstOutput() {
-	peer := startPeer(m.t)
+	peer, stop := startPeer(m.t, "")
+	defer stop()
 	var ours, theirs []time.Duration
 	for i := range 3 {
-		name := fmt.Sprintf("pupil%d", i)
-		ours = append(ours, m.visit(m.class.url, name, fmt.Sprintf("a password of pupil %d", i)))
+		name, password := pupil(i)
+		ours = append(ours, m.visit(m.class.url, name, password))
 		theirs = append(theirs, m.visit(peer, name, "any"))
 	}
 	m.add("login -> Lab -> first output, one student (median of 3)", seconds(median(ours)), "-")
@@ -179,60 +174,6 @@ func cpuTime(pid int) time.Duration {
 	user, _ := strconv.Atoi(f[11])
 	system, _ := strconv.Atoi(f[12])
 	return time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100
-}
-
-// startPeer runs stock JupyterHub from the directory that scripts/bench.sh made.
-func startPeer(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("CONJURED_BENCH_PEER")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	work := t.TempDir()
-	config := filepath.Join(work, "jupyterhub_config.py")
-	text := fmt.Sprintf(`
-c.JupyterHub.bind_url = "http://%s/"
-c.JupyterHub.hub_port = %d
-c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:%d"
-c.JupyterHub.authenticator_class = "dummy"
-c.Authenticator.allow_all = True
-c.JupyterHub.spawner_class = "simple"
-c.SimpleLocalProcessSpawner.home_dir_template = "%s/home/{username}"
-c.Spawner.args = ["--allow-root"]
-c.Spawner.default_url = "/lab"
-`, addr, freePort(t), freePort(t), work)
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(filepath.Join(dir, "venv/bin/jupyterhub"), "-f", config)
-	cmd.Dir = work
-	cmd.Env = append(os.Environ(), "PATH="+dir+"/venv/bin:"+dir+"/node_modules/.bin:"+os.Getenv("PATH"))
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("stock JupyterHub: %v", err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Signal(os.Interrupt); _ = cmd.Wait() })
-	url := "http://" + addr
-	for range 600 {
-		if res, err := http.Get(url + "/hub/login"); err == nil {
-			res.Body.Close()
-			return url
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatal("stock JupyterHub does not answer")
-	return ""
-}
-
-func freePort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // table is the report, with the machine it was measured on.

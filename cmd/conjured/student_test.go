@@ -22,6 +22,7 @@ type student struct {
 	name, password string
 	base           *url.URL
 	http           *http.Client
+	said           []string // what the waiting page told, in order
 }
 
 var errRefused = errors.New("the login was refused")
