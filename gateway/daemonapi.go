@@ -146,7 +146,7 @@ func (a daemonAPI) stop(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// events writes what the newest event of work was, then news as it comes.
+// events writes the newest event of each job, then news as it comes.
 func (a daemonAPI) events(w http.ResponseWriter, r *http.Request) {
 	if a.Progress == nil {
 		missing(w)
@@ -156,8 +156,8 @@ func (a daemonAPI) events(w http.ResponseWriter, r *http.Request) {
 	defer stop()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	enc, flusher := json.NewEncoder(w), http.NewResponseController(w)
-	if e := a.Progress.Latest(); !e.Time.IsZero() {
-		_ = enc.Encode(e)
+	for _, e := range a.Progress.Newest() {
+		_ = enc.Encode(e) // one that is gone is found out by the next flush
 	}
 	for {
 		if err := flusher.Flush(); err != nil {

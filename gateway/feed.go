@@ -48,7 +48,7 @@ func newFeed() *feed {
 func (f *feed) follow(ctx context.Context, hub *progress.Hub) {
 	live, stop := hub.Watch()
 	defer stop()
-	if e := hub.Latest(); !e.Time.IsZero() {
+	for _, e := range hub.Newest() {
 		f.add(e)
 	}
 	for {

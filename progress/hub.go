@@ -1,6 +1,9 @@
 package progress
 
 import (
+	"cmp"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -13,7 +16,6 @@ const keep = 200 // events remembered per job
 type Hub struct {
 	mu       sync.Mutex
 	recent   map[string][]Event
-	latest   Event
 	watchers map[chan Event]struct{}
 }
 
@@ -33,7 +35,6 @@ func (h *Hub) Progress(e Event) {
 		r = r[len(r)-keep:]
 	}
 	h.recent[e.Job] = r
-	h.latest = e
 	for w := range h.watchers {
 		select {
 		case w <- e:
@@ -42,11 +43,17 @@ func (h *Hub) Progress(e Event) {
 	}
 }
 
-// Latest is the newest event of any job; its zero value means there was none.
-func (h *Hub) Latest() Event {
+// Newest are the newest events of all jobs, oldest first: where everything stands,
+// for a watcher that comes late.
+func (h *Hub) Newest() []Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.latest
+	var l []Event
+	for _, r := range h.recent {
+		l = append(l, r[len(r)-1])
+	}
+	slices.SortFunc(l, func(a, b Event) int { return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Job, b.Job)) })
+	return l
 }
 
 // Recent returns the remembered events of a job, oldest first.

@@ -46,8 +46,8 @@ func TestRecent(t *testing.T) {
 	if len(r) != 200 || r[0].Done != 300 || r[199].Done != 499 || r[0].Time.IsZero() {
 		t.Errorf("%d events, from %+v", len(r), r[0])
 	}
-	if e := h.Latest(); e.Step != "starting" {
-		t.Errorf("latest is %+v", e)
+	if l := h.Newest(); len(l) != 2 || l[0].Done != 499 || l[1].Step != "starting" {
+		t.Errorf("newest are %+v", l)
 	}
 	if r := h.Recent("nothing"); len(r) != 0 {
 		t.Errorf("of no job: %+v", r)
