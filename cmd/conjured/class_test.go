@@ -25,6 +25,7 @@ type class struct {
 	t          testing.TB
 	bin        string
 	dir, state string
+	settings   string // the box's own settings, a file
 	url        string
 	listen     string
 	out        *lockedBuffer
@@ -81,13 +82,17 @@ func newClass(t testing.TB, dir string) *class {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &class{t: t, bin: bin, dir: dir, state: state, listen: addr, url: "http://" + addr}
+	c := &class{t: t, bin: bin, dir: dir, state: state, listen: addr, url: "http://" + addr, settings: state + ".yaml"}
+	if err := os.WriteFile(c.settings, []byte(testSettings), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if c.cmd != nil {
 			c.stop(os.Interrupt)
 		}
 		c.cli("down")
 		os.RemoveAll(state)
+		os.Remove(c.settings)
 		if t.Failed() && c.out != nil {
 			t.Logf("what conjured up printed:\n%s", c.out)
 		}
@@ -99,7 +104,7 @@ func newClass(t testing.TB, dir string) *class {
 func (c *class) start(args ...string) {
 	c.t.Helper()
 	c.out = &lockedBuffer{}
-	args = append([]string{"up", "--state", c.state, "--listen", c.listen, "--images", testImages}, args...)
+	args = append([]string{"up", "--state", c.state, "--listen", c.listen, "--images", testImages, "--settings", c.settings}, args...)
 	c.cmd = exec.Command(c.bin, append(args, c.dir)...)
 	c.cmd.Stdout, c.cmd.Stderr = c.out, c.out
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -113,6 +118,9 @@ func (c *class) start(args ...string) {
 // testImages keeps a test's images apart from those of a class that people use; all
 // tests share it, so that the second one finds the first one's layers.
 const testImages = "conjured-test/class"
+
+// testSettings are the box's settings in tests: nothing waits for a quiet hour.
+const testSettings = "seal_after: 0s\n"
 
 // waitOpen waits until the login page answers.
 func (c *class) waitOpen(limit time.Duration) {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -26,6 +27,10 @@ type settings struct {
 	Images string   `yaml:"images"` // repository of our images; default conjuring/conjuring
 	Limits limits   `yaml:"limits"`
 	Policy policy   `yaml:"policy"`
+
+	// SealAfter is how long nobody's server may have been starting before latest is
+	// made: that takes a core for up to a minute. Default one minute.
+	SealAfter time.Duration `yaml:"seal_after"`
 }
 
 // limits bound one student's server; zero means "from the machine's size".
@@ -48,7 +53,7 @@ type policy struct {
 }
 
 func defaultSettings() settings {
-	return settings{State: defaultState, Listen: []string{":8989"}, Images: "conjuring/conjuring"}
+	return settings{State: defaultState, Listen: []string{":8989"}, Images: "conjuring/conjuring", SealAfter: time.Minute}
 }
 
 // readSettings reads path over the defaults. A missing file is fine; unknown keys
@@ -99,7 +104,7 @@ func settingsErrors(path string, err error) error {
 
 func settingNames() []string {
 	return []string{
-		"state", "listen", "images", "limits", "policy", "memory_mb", "cpus", "pids",
+		"state", "listen", "images", "limits", "policy", "seal_after", "memory_mb", "cpus", "pids",
 		"privileged", "host_net", "host_pid", "host_ipc", "host_paths", "devices", "cap_add",
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/conjuring/conjured/custom"
 	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/homes"
+	"github.com/conjuring/conjured/hub"
 	"github.com/conjuring/conjured/layers"
 	"github.com/conjuring/conjured/notice"
 	"github.com/conjuring/conjured/progress"
@@ -227,10 +229,35 @@ func (b *box) seal(ctx context.Context, x appliance.Action, sink progress.Sink) 
 	if err != nil {
 		return nil, err
 	}
+	sink.Progress(progress.Event{Step: "waiting until nobody's server is starting"})
+	if err := b.calm(ctx, b.settings.SealAfter); err != nil {
+		return nil, err
+	}
 	if err := b.sealImage(ctx, img, s, g.Number, sink); err != nil {
 		return nil, err
 	}
 	return nil, writeFile(b.place.join("sealed"), []byte(x.Setup.EnvironmentKey()), 0o600)
+}
+
+// calm waits until no server has been starting for as long as d, half an hour at most:
+// work that nobody waits for gives way to a class that comes in.
+func (b *box) calm(ctx context.Context, d time.Duration) error {
+	began := time.Now()
+	for since := began; time.Since(since) < d && time.Since(began) < 30*time.Minute; {
+		servers, err := b.hub.Servers(ctx)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(servers, hub.Server.Starting) {
+			since = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	return nil
 }
 
 // collect removes what no setup in x.Keep needs: setups, records, images, generations.
