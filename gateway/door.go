@@ -32,6 +32,7 @@ func newDoor(c Config) (*door, error) {
 	if d.proxy, err = newProxy(c, d.refuse); err != nil {
 		return nil, err
 	}
+	d.proxy.lab = &labStreams{feed: c.Feed, trip: d.proxy.trip, draining: d.draining}
 	d.own = http.NewServeMux()
 	d.own.HandleFunc("GET /conjured/{$}", d.status)
 	d.own.HandleFunc("GET /conjured/events", d.events)

@@ -32,6 +32,7 @@ type proxy struct {
 	buffers sync.Pool // *[]byte of bodyBuffer
 	flights flights
 	pumps   sync.WaitGroup
+	lab     *labStreams // nil: the feed is the targets' own
 }
 
 // newProxy makes a proxy that calls refuse where there is no answer to pass on:
@@ -77,6 +78,10 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.upgrade(w, r, rt, land)
 	default:
 		defer land()
+		if s, ok := p.lab.theirs(rt, k); ok {
+			p.lab.serve(w, r, rt, s)
+			return
+		}
 		p.forward(w, r, rt)
 	}
 }

@@ -56,7 +56,7 @@ func open(t testing.TB) *house {
 	h := &house{t: t, run: run, routes: routes, class: &room{}, work: &progress.Hub{}}
 	h.class.phase.Store(api.Serving)
 	h.Server, err = New(Config{
-		Listen: []string{"127.0.0.1:0"}, Routes: routes, Sockets: []string{run}, Class: h.class, Progress: h.work,
+		Listen: []string{"127.0.0.1:0"}, Routes: routes, Sockets: []string{run}, Class: h.class, Progress: h.work, Feed: NewFeed(),
 	})
 	if err != nil {
 		t.Fatal(err)

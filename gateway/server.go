@@ -35,6 +35,7 @@ type Config struct {
 	Sockets   []string // directories beneath which unix targets may lie; absolute
 	Class     Class
 	Progress  *progress.Hub // shown on the waiting page; may be nil
+	Feed      *Feed         // notices inside Lab; nil leaves the address to the students' servers
 	Log       *slog.Logger
 }
 

@@ -28,7 +28,7 @@ func assemble(ctx context.Context, s settings, p place, log *slog.Logger, stop c
 	b := &box{
 		settings: s, place: p, log: log, began: time.Now(), stopped: stop, news: &progress.Hub{},
 		shelf: &shelf{place: p, policy: s.customPolicy()}, board: &board{}, logins: newLogins(),
-		records: records{p.built()}, applying: make(chan struct{}, 1),
+		records: records{p.built()}, applying: make(chan struct{}, 1), feed: gateway.NewFeed(),
 	}
 	for _, step := range []func(context.Context) error{
 		b.readRecipe, b.connect, b.openAccounts, b.openImages, b.openEnvironments, b.openOwner, b.openHub, b.openDoor,
@@ -168,7 +168,7 @@ func (b *box) openDoor(context.Context) (err error) {
 	}
 	b.front = &front{snapshot: b.owner.Snapshot, board: b.board, since: b.began}
 	b.door, err = gateway.New(gateway.Config{
-		Listen: b.settings.Listen, Routes: b.routes, Class: b.front, Progress: b.news, Log: b.log,
+		Listen: b.settings.Listen, Routes: b.routes, Class: b.front, Progress: b.news, Feed: b.feed, Log: b.log,
 		Sockets: []string{b.place.Run + "/hub", b.place.Run + "/servers"},
 	})
 	return err

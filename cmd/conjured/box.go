@@ -46,6 +46,7 @@ type box struct {
 	door   *gateway.Server
 	owner  *appliance.Appliance
 	front  *front
+	feed   *gateway.Feed // notices inside Lab
 
 	shelf    *shelf                          // folders that were read, by setup
 	board    *board                          // what people are told, beside what the owner tells
