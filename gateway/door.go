@@ -13,7 +13,7 @@ import (
 // door decides who answers a request: we ourselves, the waiting page, or a target.
 type door struct {
 	config   Config
-	proxy    *proxy
+	proxy    *Proxy
 	feed     *feed
 	pages    *pages
 	own      *http.ServeMux
@@ -29,10 +29,13 @@ func newDoor(c Config) (*door, error) {
 	}
 	d := &door{config: c, feed: newFeed(), pages: pages, draining: make(chan struct{})}
 	d.drainOne = sync.OnceFunc(func() { close(d.draining) })
-	if d.proxy, err = newProxy(c, d.refuse); err != nil {
+	d.proxy, err = NewProxy(ProxyConfig{
+		Routes: c.Routes, Sockets: c.Sockets, Log: c.Log, Refuse: d.refuse, Statics: c.Statics, Compress: c.Compress,
+	})
+	if err != nil {
 		return nil, err
 	}
-	d.proxy.lab = &labStreams{feed: c.Feed, trip: d.proxy.trip, draining: d.draining}
+	d.proxy.lab = &labStreams{feed: c.Feed, proxy: d.proxy, draining: d.draining}
 	d.own = http.NewServeMux()
 	d.own.HandleFunc("GET /conjured/{$}", d.status)
 	d.own.HandleFunc("GET /conjured/events", d.events)
@@ -69,6 +72,5 @@ func (d *door) drain() { d.drainOne() }
 // wait returns when nothing of ours runs any more. Every connection is closed by then.
 func (d *door) wait() {
 	d.work.Wait()
-	d.proxy.pumps.Wait()
-	d.proxy.closeIdle()
+	d.proxy.wait()
 }

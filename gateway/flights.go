@@ -16,10 +16,17 @@ type flights struct {
 	count  int
 }
 
-// board notes an exchange; call the result when it is over. user "" is no user's.
-func (f *flights) board(user string, c net.Conn) (land func()) {
+// flight is one exchange. The zero value is nobody's.
+type flight struct {
+	all  *flights
+	user string
+	conn net.Conn
+}
+
+// board notes an exchange of a user's; land it when it is over.
+func (f *flights) board(user string, c net.Conn) flight {
 	if c == nil {
-		return func() {}
+		return flight{}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -33,10 +40,15 @@ func (f *flights) board(user string, c net.Conn) (land func()) {
 	}
 	conns[c]++
 	f.count++
-	return func() { f.land(user, c) }
+	return flight{f, user, c}
 }
 
-func (f *flights) land(user string, c net.Conn) {
+// land ends an exchange, once.
+func (t flight) land() {
+	f, user, c := t.all, t.user, t.conn
+	if f == nil {
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count--
@@ -71,8 +83,9 @@ func (f *flights) closeAll() {
 
 type connKey struct{}
 
-// withConn is http.Server's ConnContext: a handler finds the connection with connOf.
-func withConn(ctx context.Context, c net.Conn) context.Context {
+// WithConn is an http.Server's ConnContext: by it [Proxy.CloseUser] finds a browser's
+// connections.
+func WithConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 

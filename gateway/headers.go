@@ -29,10 +29,10 @@ func claimed(name string) bool {
 }
 
 // outbound is the header that goes to the target. Values are shared with r.
-func outbound(r *http.Request) http.Header {
+func outbound(r *http.Request, c Claims) http.Header {
 	h := make(http.Header, len(r.Header)+5)
 	for name, values := range r.Header {
-		if !hopByHop(name) && !claimed(name) {
+		if !hopByHop(name) && (c != ReplaceClaims || !claimed(name)) {
 			h[name] = values
 		}
 	}
@@ -43,6 +43,27 @@ func outbound(r *http.Request) http.Header {
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // else the transport adds its own
 	}
+	switch c {
+	case ReplaceClaims:
+		seen(h, r)
+	case AppendClaims:
+		ours := make(http.Header, 4)
+		seen(ours, r)
+		for name, values := range ours {
+			switch said := r.Header[name]; {
+			case len(said) == 0:
+				h[name] = values
+			case name != "X-Forwarded-Host": // it is set only where nobody has
+				h[name] = []string{strings.Join(said, ",") + "," + values[0]}
+			}
+		}
+	case KeepClaims:
+	}
+	return h
+}
+
+// seen puts into h who asks, as we see it.
+func seen(h http.Header, r *http.Request) {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	from := []string{host, "http", "80", r.Host}
 	if r.TLS != nil {
@@ -57,7 +78,6 @@ func outbound(r *http.Request) http.Header {
 	h["X-Forwarded-Proto"] = from[1:2:2]
 	h["X-Forwarded-Port"] = from[2:3:3]
 	h["X-Forwarded-Host"] = from[3:4:4]
-	return h
 }
 
 // inbound copies a target's header into w's.

@@ -24,7 +24,7 @@ const (
 // for something private. A server that lies can only give away its own notices.
 type labStreams struct {
 	feed     *Feed
-	trip     http.RoundTripper
+	proxy    *Proxy
 	draining <-chan struct{}
 }
 
@@ -123,14 +123,14 @@ func (l *labStreams) allowed(r *http.Request, rt *route) int {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), labAuthLimit)
 	defer cancel()
-	ask := rt.request(r).WithContext(ctx)
+	ask := l.proxy.request(r, rt).WithContext(ctx)
 	ask.URL = rt.target.url(prefix + labAuthPath)
 	ask.Body, ask.ContentLength = nil, 0
 	ask.Header.Set("Accept", "application/json")
 	for _, name := range []string{"Last-Event-Id", "Accept-Encoding", "Range", "If-None-Match", "If-Modified-Since"} {
 		ask.Header.Del(name)
 	}
-	res, err := l.trip.RoundTrip(ask)
+	res, err := l.proxy.trip.RoundTrip(ask)
 	if err != nil {
 		return http.StatusServiceUnavailable
 	}

@@ -151,7 +151,7 @@ func (d *door) prepare(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuse answers where the proxy has nothing to pass on.
-func (d *door) refuse(w http.ResponseWriter, r *http.Request, status int) {
+func (d *door) refuse(w http.ResponseWriter, r *http.Request, status int, _ error) {
 	k := lookupKey(r.URL)
 	v := view{Class: d.config.Class.About().title(), Phase: string(d.phase())}
 	switch user := userOf(k); {

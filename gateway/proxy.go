@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,77 +13,182 @@ import (
 	"time"
 )
 
+// ProxyConfig makes a [Proxy]. Routes is required; the zero value of all the rest is
+// what the front door of a class wants.
+type ProxyConfig struct {
+	Routes  *Routes
+	Sockets []string // directories beneath which unix targets may lie; absolute
+	Log     *slog.Logger
+
+	// Refuse answers where there is no target's answer to pass on: 404 without a route,
+	// 503 when its target does not answer; err says why, nil for 404. nil: status only.
+	Refuse func(w http.ResponseWriter, r *http.Request, status int, err error)
+	// Key says where a request lies in the table, nil: at its path, see [PathKey].
+	Key      func(r *http.Request) string
+	Statics  Statics    // nil: every request goes to its target
+	Compress Compressor // nil: no answer is changed
+	Meter    Meter      // nil: nothing is counted
+
+	Claims       Claims
+	NoPrepend    bool          // a target's own path is left out
+	NoInclude    bool          // the route's prefix is left out of the path that the target sees
+	ChangeOrigin bool          // a target sees its own name as Host
+	TLS          *tls.Config   // for https targets; nil: the system's
+	FirstByte    time.Duration // how long a target may take to begin its answer; 0: for ever
+
+	// Request has the last word on the header that goes to a target, Response on the
+	// one that comes back. Either may be nil.
+	Request  func(r *http.Request, out http.Header)
+	Response func(r *http.Request, status int, in http.Header)
+}
+
+// Claims says what becomes of the X-Forwarded-* that a browser sends.
+type Claims int
+
+// The zero value suits a door with nobody before it.
 const (
-	bodyBuffer        = 32 << 10         // bytes, pooled
-	idlePerTarget     = 8                // kept connections; a Lab page opens six
-	idleTotal         = 512              // of all targets
-	idleTargetTimeout = 60 * time.Second // below the hour that tornado keeps them
-	continueTimeout   = 2 * time.Second  // for a target's 100-continue, then the body is sent anyway
+	ReplaceClaims Claims = iota // they are dropped and set anew
+	AppendClaims                // ours are put behind them, as configurable-http-proxy does
+	KeepClaims                  // they pass, and nothing is set
 )
 
-// proxy carries requests to the routes' targets. It is a director of its own over
-// a RoundTripper: httputil.ReverseProxy copies each request twice.
-type proxy struct {
-	routes  *Routes
+// Statics may answer a request in its target's place. It gets the route and what
+// follows the route's path, decoded, with dot segments resolved and no slash at its
+// ends. It is asked only about GET and HEAD whose path is spelt in the usual way.
+type Statics interface {
+	Serve(w http.ResponseWriter, r *http.Request, route Route, rest string) bool
+}
+
+// Compressor may put itself between an answer and the browser; done is called when the
+// body is complete. It returns w itself, and any done, to leave an answer alone. Its
+// writer must flush (Unwrap or FlushError).
+type Compressor interface {
+	Wrap(w http.ResponseWriter, r *http.Request, route Route, rest string) (to http.ResponseWriter, done func())
+}
+
+// Meter counts what a [Proxy] does. Its methods must not block.
+type Meter interface {
+	Asked(websocket bool)
+	Found(took time.Duration) // one look-up in the table
+	Answered(status int)      // by a target
+}
+
+// Proxy carries requests to the routes' targets. It is a director of its own:
+// httputil.ReverseProxy copies each request twice.
+type Proxy struct {
+	config  ProxyConfig
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	trip    http.RoundTripper
-	refuse  func(w http.ResponseWriter, r *http.Request, status int)
-	log     *slog.Logger
 	buffers sync.Pool // *[]byte of bodyBuffer
 	flights flights
 	pumps   sync.WaitGroup
 	lab     *labStreams // nil: the feed is the targets' own
 }
 
-// newProxy makes a proxy that calls refuse where there is no answer to pass on:
-// 404 without a route, 503 when its target cannot be reached.
-func newProxy(c Config, refuse func(http.ResponseWriter, *http.Request, int)) (*proxy, error) {
+// NewProxy makes a proxy. Its handler may be served by an http.Server of the caller's
+// whose ConnContext is [WithConn]; see also [Server].
+func NewProxy(c ProxyConfig) (*Proxy, error) {
+	if c.Routes == nil {
+		return nil, errors.New("cannot make a proxy without routes")
+	}
 	d, err := newDialer(c.Sockets)
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{routes: c.Routes, dial: d.dial, refuse: refuse, log: c.Log}
-	p.buffers.New = func() any { b := make([]byte, bodyBuffer); return &b }
-	p.trip = &http.Transport{
-		DialContext:            d.dial,
-		DisableCompression:     true,
-		MaxIdleConns:           idleTotal,
-		MaxIdleConnsPerHost:    idlePerTarget,
-		IdleConnTimeout:        idleTargetTimeout,
-		ExpectContinueTimeout:  continueTimeout,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-		ReadBufferSize:         8 << 10,
-		WriteBufferSize:        4 << 10,
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Refuse == nil {
+		c.Refuse = func(w http.ResponseWriter, _ *http.Request, status int, _ error) { w.WriteHeader(status) }
+	}
+	if c.Key == nil {
+		c.Key = PathKey
+	}
+	p := &Proxy{config: c, dial: d.dial, trip: newTransport(c, d)}
+	p.buffers.New = func() any { b := make([]byte, bodyBuffer); return &b }
 	return p, nil
 }
 
-func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	k := lookupKey(r.URL)
-	land := func() {}
+// PathKey is the place of a request in a table that is routed by paths alone.
+func PathKey(r *http.Request) string { return lookupKey(r.URL) }
+
+// Close ends every connection that is in the middle of something, waits for the
+// websockets' ends, and gives idle connections back.
+func (p *Proxy) Close() {
+	p.flights.closeAll()
+	p.wait()
+}
+
+// CloseUser ends at once all connections that lead below /user/<user>/.
+func (p *Proxy) CloseUser(user string) { p.flights.close(user) }
+
+func (p *Proxy) wait() {
+	p.pumps.Wait()
+	if t, ok := p.trip.(*http.Transport); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// ServeHTTP answers with what the target of r's route answers.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	k, ws := p.config.Key(r), isWebsocket(r)
+	var f flight
 	if user := userOf(k); user != "" {
 		// Before the look-up: a user who is closed meanwhile either has no route
 		// any more or is found among the flights.
-		land = p.flights.board(user, connOf(r))
+		f = p.flights.board(user, connOf(r))
 	}
-	rt := p.routes.find(k)
+	rt := p.find(k, ws)
 	switch {
 	case rt == nil:
-		land()
-		p.refuse(w, r, http.StatusNotFound)
+		f.land()
+		p.config.Refuse(w, r, http.StatusNotFound, nil)
 	case r.Method == http.MethodConnect:
-		land()
+		f.land()
 		w.WriteHeader(http.StatusMethodNotAllowed)
-	case isWebsocket(r):
-		p.upgrade(w, r, rt, land)
+	case ws:
+		p.upgrade(w, r, rt, f)
 	default:
-		defer land()
-		if s, ok := p.lab.theirs(rt, k); ok {
-			p.lab.serve(w, r, rt, s)
-			return
-		}
-		p.forward(w, r, rt)
+		defer f.land()
+		p.plain(w, r, rt, k)
 	}
+}
+
+// find looks a key up, and counts that if somebody wants to know.
+func (p *Proxy) find(k string, ws bool) *route {
+	m := p.config.Meter
+	if m == nil {
+		return p.config.Routes.find(k)
+	}
+	m.Asked(ws)
+	began := time.Now()
+	rt := p.config.Routes.find(k)
+	m.Found(time.Since(began))
+	return rt
+}
+
+// plain answers what is no upgrade: from the statics, or from the target.
+func (p *Proxy) plain(w http.ResponseWriter, r *http.Request, rt *route, k string) {
+	if s, ok := p.lab.theirs(rt, k); ok {
+		p.lab.serve(w, r, rt, s)
+		return
+	}
+	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if (p.config.Statics == nil && p.config.Compress == nil) || !read || r.URL.RawPath != "" {
+		p.forward(w, r, rt)
+		return
+	}
+	rest := strings.TrimPrefix(strings.TrimPrefix(k, key(rt.path)), "/")
+	shown := rt.show()
+	if p.config.Statics != nil && p.config.Statics.Serve(w, r, shown, rest) {
+		return
+	}
+	if p.config.Compress != nil {
+		var done func()
+		w, done = p.config.Compress.Wrap(w, r, shown, rest)
+		defer done()
+	}
+	p.forward(w, r, rt)
 }
 
 // userOf is the user whose server a key leads to, "" when none.
@@ -97,15 +202,41 @@ func userOf(k string) string {
 }
 
 // request is r as it goes to rt's target.
-func (rt *route) request(r *http.Request) *http.Request {
+func (p *Proxy) request(r *http.Request, rt *route) *http.Request {
+	raw, to := rawTarget(r), rt.target
+	if p.config.NoInclude {
+		raw = strip(raw, key(rt.path))
+	}
+	if p.config.NoPrepend {
+		to.prefix = ""
+	}
 	out := r.WithContext(r.Context())
-	out.URL = rt.target.url(rawTarget(r))
-	out.Header = outbound(r)
+	out.URL = to.url(raw)
+	out.Header = outbound(r, p.config.Claims)
+	if p.config.ChangeOrigin {
+		out.Host = to.name()
+	}
+	if p.config.Request != nil {
+		p.config.Request(r, out.Header)
+	}
 	out.RequestURI, out.Close, out.TransferEncoding = "", false, nil
 	if r.ContentLength == 0 {
 		out.Body = nil // so that it can be sent again on a connection that was just closed
 	}
 	return out
+}
+
+// strip takes as many segments off a raw path as the key k has.
+func strip(raw, k string) string {
+	path, query, asked := strings.Cut(raw, "?")
+	for range segments(k) {
+		_, after, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		path = "/" + after
+	}
+	if asked {
+		path += "?" + query
+	}
+	return path
 }
 
 // url puts raw, a path and query as they came on the wire, behind the target.
@@ -124,90 +255,4 @@ func (t target) url(raw string) *url.URL {
 		u.Path = plain
 	}
 	return u
-}
-
-// forward carries one request that is no upgrade.
-func (p *proxy) forward(w http.ResponseWriter, r *http.Request, rt *route) {
-	out := rt.request(r)
-	if out.Body != nil {
-		defer out.Body.Close() // RoundTrip may read on after it has returned
-	}
-	res, err := p.trip.RoundTrip(out)
-	if err != nil {
-		p.failed(w, r, rt, err)
-		return
-	}
-	defer res.Body.Close()
-	if res.StatusCode == http.StatusSwitchingProtocols { // nobody asked for it
-		p.refuse(w, r, http.StatusServiceUnavailable)
-		return
-	}
-	inbound(w.Header(), res)
-	for name := range res.Trailer {
-		w.Header().Add("Trailer", name)
-	}
-	w.WriteHeader(res.StatusCode)
-	if err := p.body(w, res, rt); err != nil {
-		panic(http.ErrAbortHandler) // the only way to tell the browser that the rest is missing
-	}
-	for name, values := range res.Trailer {
-		w.Header()[name] = values
-	}
-	if res.StatusCode < 300 {
-		p.routes.active(rt)
-	}
-}
-
-// body copies a response's body, at once when its length is not known: it may be
-// a stream of events.
-func (p *proxy) body(w http.ResponseWriter, res *http.Response, rt *route) error {
-	if res.Body == http.NoBody {
-		return nil
-	}
-	stream, moving := res.ContentLength < 0, res.StatusCode < 300
-	flusher := http.NewResponseController(w)
-	if stream {
-		if err := flusher.Flush(); err != nil {
-			return err
-		}
-	}
-	buf := p.buffers.Get().(*[]byte)
-	defer p.buffers.Put(buf)
-	for {
-		n, err := res.Body.Read(*buf)
-		if n > 0 {
-			if moving {
-				p.routes.active(rt)
-			}
-			if _, werr := w.Write((*buf)[:n]); werr != nil {
-				return werr
-			}
-			if stream {
-				if ferr := flusher.Flush(); ferr != nil {
-					return ferr
-				}
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-}
-
-// failed answers for a target that cannot be reached or did not answer.
-func (p *proxy) failed(w http.ResponseWriter, r *http.Request, rt *route, err error) {
-	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // the browser went, or the user was closed
-	}
-	p.log.Debug("a target does not answer", slog.String("route", rt.path), slog.Any("error", err))
-	p.refuse(w, r, http.StatusServiceUnavailable)
-}
-
-func (p *proxy) closeIdle() {
-	if t, ok := p.trip.(*http.Transport); ok {
-		t.CloseIdleConnections()
-	}
 }

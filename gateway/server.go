@@ -35,6 +35,8 @@ type Config struct {
 	Sockets   []string // directories beneath which unix targets may lie; absolute
 	Class     Class
 	Progress  *progress.Hub // shown on the waiting page; may be nil
+	Statics   Statics       // see [ProxyConfig]; may be nil
+	Compress  Compressor    // see [ProxyConfig]; may be nil
 	Feed      *Feed         // notices inside Lab; nil leaves the address to the students' servers
 	Log       *slog.Logger
 }
@@ -101,7 +103,7 @@ func (s *Server) Handler() http.Handler { return s.door }
 // connections that lead there. The user is out until a new route is added.
 func (s *Server) CloseUser(user string) {
 	s.config.Routes.DeleteBelow("/user/" + user)
-	s.door.proxy.flights.close(user)
+	s.door.proxy.CloseUser(user)
 }
 
 // Serve answers requests until ctx ends, then lets those under way finish for a
@@ -125,7 +127,7 @@ func (s *Server) serve(ctx context.Context) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return work },
-		ConnContext:       withConn,
+		ConnContext:       WithConn,
 		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 	}
 	s.door.start(work)

@@ -63,6 +63,14 @@ func parseSocket(rest string) (target, error) {
 	return target{scheme: "http", host: socketHost(socket), socket: socket, prefix: path}, nil
 }
 
+// name is the Host that a target knows itself by: for a socket there is none but this.
+func (t target) name() string {
+	if t.socket != "" {
+		return "localhost"
+	}
+	return t.host
+}
+
 const socketSuffix = ".socket.invalid"
 
 // socketHost names a socket as a host, so that http.Transport keeps one pool of

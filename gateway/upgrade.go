@@ -31,12 +31,12 @@ func isWebsocket(r *http.Request) bool {
 
 // upgrade carries a websocket. It dials by itself rather than through the
 // transport and leaves the handler once both sides have agreed, so that an idle
-// websocket holds two small goroutines and no buffer. land is called at its end.
-func (p *proxy) upgrade(w http.ResponseWriter, r *http.Request, rt *route, land func()) {
+// websocket holds two small goroutines and no buffer. f lands at its end.
+func (p *Proxy) upgrade(w http.ResponseWriter, r *http.Request, rt *route, f flight) {
 	open := false
 	defer func() {
 		if !open {
-			land()
+			f.land()
 		}
 	}()
 	up, err := p.connect(r.Context(), rt.target)
@@ -47,7 +47,7 @@ func (p *proxy) upgrade(w http.ResponseWriter, r *http.Request, rt *route, land 
 	unwatch := context.AfterFunc(r.Context(), func() { _ = up.Close() })
 	limit := &io.LimitedReader{R: up, N: maxHeaderBytes}
 	br := bufio.NewReaderSize(limit, handshakeBuffer)
-	res, err := shake(up, br, rt.request(r))
+	res, err := shake(up, br, p.request(r, rt))
 	if err != nil {
 		unwatch()
 		_ = up.Close()
@@ -58,11 +58,12 @@ func (p *proxy) upgrade(w http.ResponseWriter, r *http.Request, rt *route, land 
 		limit.N = math.MaxInt64
 		defer up.Close()
 		defer unwatch()
-		p.declined(w, res, rt)
+		defer res.Body.Close()
+		p.answer(w, r, res, rt)
 		return
 	}
 	unwatch()
-	head := switched(res, br)
+	head := p.switched(r, res, br)
 	client, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		_ = up.Close()
@@ -78,18 +79,23 @@ func (p *proxy) upgrade(w http.ResponseWriter, r *http.Request, rt *route, land 
 		_, _ = client.Close(), up.Close()
 		return
 	}
-	p.routes.active(rt)
+	p.config.Routes.active(rt)
 	open = true
-	p.join(client, up, rt, land)
+	p.join(client, up, rt, f)
 }
 
 // connect dials a target for a websocket.
-func (p *proxy) connect(ctx context.Context, t target) (net.Conn, error) {
+func (p *Proxy) connect(ctx context.Context, t target) (net.Conn, error) {
 	u := url.URL{Host: t.host}
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[t.scheme])
 	c, err := p.dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err == nil && t.scheme == "https" {
-		c = tls.Client(c, &tls.Config{ServerName: u.Hostname()})
+		own := &tls.Config{}
+		if p.config.TLS != nil {
+			own = p.config.TLS.Clone()
+		}
+		own.ServerName = cmp.Or(own.ServerName, u.Hostname())
+		c = tls.Client(c, own)
 	}
 	return c, err
 }
@@ -112,22 +118,12 @@ func shake(up net.Conn, br *bufio.Reader, out *http.Request) (*http.Response, er
 	}
 }
 
-// declined passes on an answer that is no upgrade.
-func (p *proxy) declined(w http.ResponseWriter, res *http.Response, rt *route) {
-	defer res.Body.Close()
-	inbound(w.Header(), res)
-	w.WriteHeader(res.StatusCode)
-	if err := p.body(w, res, rt); err != nil {
-		panic(http.ErrAbortHandler)
-	}
-}
-
 // switched is what the browser gets: the answer's head and the bytes that came
 // right behind it.
-func switched(res *http.Response, br *bufio.Reader) []byte {
+func (p *Proxy) switched(r *http.Request, res *http.Response, br *bufio.Reader) []byte {
 	var b bytes.Buffer
 	h := make(http.Header, len(res.Header))
-	inbound(h, res)
+	p.head(h, r, res)
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, res.Header["Upgrade"]
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	_ = h.Write(&b)
@@ -137,8 +133,8 @@ func switched(res *http.Response, br *bufio.Reader) []byte {
 	return b.Bytes()
 }
 
-// join moves bytes both ways until both directions have ended, and then lands.
-func (p *proxy) join(a, b net.Conn, rt *route, land func()) {
+// join moves bytes both ways until both directions have ended, and then f lands.
+func (p *Proxy) join(a, b net.Conn, rt *route, f flight) {
 	var ended atomic.Int32
 	half := func(dst, src net.Conn) {
 		err := p.pump(dst, src, rt)
@@ -150,7 +146,7 @@ func (p *proxy) join(a, b net.Conn, rt *route, land func()) {
 		}
 		_, _ = a.Close(), b.Close()
 		if !first {
-			land()
+			f.land()
 		}
 	}
 	p.pumps.Go(func() { half(a, b) })
@@ -165,12 +161,12 @@ func closeWrite(c net.Conn) bool {
 
 // pump moves bytes from src to dst until src ends (nil) or either fails. While
 // nothing comes it holds no buffer.
-func (p *proxy) pump(dst, src net.Conn, rt *route) error {
+func (p *Proxy) pump(dst, src net.Conn, rt *route) error {
 	read := reader(src, &p.buffers)
 	for {
 		buf, n, err := read()
 		if n > 0 {
-			p.routes.active(rt)
+			p.config.Routes.active(rt)
 			_, err = dst.Write((*buf)[:n])
 		}
 		if buf != nil {

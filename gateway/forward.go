@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+const (
+	bodyBuffer        = 32 << 10         // bytes, pooled
+	idlePerTarget     = 8                // kept connections; a Lab page opens six
+	idleTotal         = 512              // of all targets
+	idleTargetTimeout = 60 * time.Second // below the hour that tornado keeps them
+	continueTimeout   = 2 * time.Second  // for a target's 100-continue, then the body is sent anyway
+)
+
+func newTransport(c ProxyConfig, d *dialer) *http.Transport {
+	return &http.Transport{
+		DialContext:            d.dial,
+		TLSClientConfig:        c.TLS,
+		DisableCompression:     true,
+		MaxIdleConns:           idleTotal,
+		MaxIdleConnsPerHost:    idlePerTarget,
+		IdleConnTimeout:        idleTargetTimeout,
+		ExpectContinueTimeout:  continueTimeout,
+		ResponseHeaderTimeout:  c.FirstByte,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		ReadBufferSize:         8 << 10,
+		WriteBufferSize:        4 << 10,
+	}
+}
+
+// forward carries one request that is no upgrade.
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, rt *route) {
+	out := p.request(r, rt)
+	if out.Body != nil {
+		defer out.Body.Close() // RoundTrip may read on after it has returned
+	}
+	res, err := p.trip.RoundTrip(out)
+	if err == nil && res.StatusCode == http.StatusSwitchingProtocols { // nobody asked for it
+		res.Body.Close()
+		err = errSwitched
+	}
+	if err != nil {
+		p.failed(w, r, rt, err)
+		return
+	}
+	defer res.Body.Close()
+	p.answer(w, r, res, rt)
+}
+
+var errSwitched = errors.New("the target changes the protocol unasked")
+
+// answer passes on what a target says.
+func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, res *http.Response, rt *route) {
+	p.head(w.Header(), r, res)
+	for name := range res.Trailer {
+		w.Header().Add("Trailer", name)
+	}
+	w.WriteHeader(res.StatusCode)
+	if err := p.body(w, res, rt); err != nil {
+		panic(http.ErrAbortHandler) // the only way to tell the browser that the rest is missing
+	}
+	for name, values := range res.Trailer {
+		w.Header()[name] = values
+	}
+	if res.StatusCode < 300 {
+		p.config.Routes.active(rt)
+	}
+}
+
+// head makes h the header that the browser gets.
+func (p *Proxy) head(h http.Header, r *http.Request, res *http.Response) {
+	inbound(h, res)
+	if p.config.Response != nil {
+		p.config.Response(r, res.StatusCode, h)
+	}
+	if p.config.Meter != nil {
+		p.config.Meter.Answered(res.StatusCode)
+	}
+}
+
+// body copies a response's body, at once when its length is not known: it may be
+// a stream of events.
+func (p *Proxy) body(w http.ResponseWriter, res *http.Response, rt *route) error {
+	if res.Body == http.NoBody {
+		return nil
+	}
+	stream, moving := res.ContentLength < 0, res.StatusCode < 300
+	flusher := http.NewResponseController(w)
+	if stream {
+		if err := flusher.Flush(); err != nil {
+			return err
+		}
+	}
+	buf := p.buffers.Get().(*[]byte)
+	defer p.buffers.Put(buf)
+	for {
+		n, err := res.Body.Read(*buf)
+		if n > 0 {
+			if moving {
+				p.config.Routes.active(rt)
+			}
+			if _, werr := w.Write((*buf)[:n]); werr != nil {
+				return werr
+			}
+			if stream {
+				if ferr := flusher.Flush(); ferr != nil {
+					return ferr
+				}
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// failed answers for a target that cannot be reached or did not answer.
+func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, rt *route, err error) {
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // the browser went, or the user was closed
+	}
+	p.config.Log.Debug("a target does not answer", slog.String("route", rt.path), slog.Any("error", err))
+	p.config.Refuse(w, r, http.StatusServiceUnavailable, err)
+}
