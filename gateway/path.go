@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"iter"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -57,17 +58,36 @@ func rawTarget(r *http.Request) string {
 	return rest[i:]
 }
 
+// HostKey is the place of a request in a table that is routed by host names first, as
+// configurable-http-proxy does with --host-routing: the host without its port, then
+// the path. A request without a host has only the path's place.
+func HostKey(r *http.Request) string {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return key(host + "/" + lookupKey(r.URL))
+}
+
 // lookupKey is where a request's path lies in the table: decoded, and with dot
 // segments resolved as a browser resolves them, so that no spelling of a path
 // reaches another route than its meaning.
 func lookupKey(u *url.URL) string {
 	path := u.Path
-	if !strings.Contains(path, "/.") && !strings.Contains(path, `\`) {
+	if strings.Contains(path, `\`) {
+		path = strings.ReplaceAll(path, `\`, "/")
+	}
+	if !strings.Contains(path, "/.") {
 		return key(path)
 	}
+	return key(resolve(path, func(s string) string { return s }))
+}
+
+// resolve takes dot segments out of a path; plain says what a segment means.
+func resolve(path string, plain func(string) string) string {
 	var out []string
-	for segment := range strings.SplitSeq(strings.ReplaceAll(path, `\`, "/"), "/") {
-		switch segment {
+	for segment := range strings.SplitSeq(path, "/") {
+		switch plain(segment) {
 		case ".":
 		case "..":
 			out = out[:max(0, len(out)-1)]
@@ -75,5 +95,19 @@ func lookupKey(u *url.URL) string {
 			out = append(out, segment)
 		}
 	}
-	return key(strings.Join(out, "/"))
+	return strings.Join(out, "/")
+}
+
+// spelt is the decoded path of a request to the API. Dots are resolved before it is
+// decoded, as every URL library of its clients does: a slash in a name (%2F) makes no
+// segment then.
+func spelt(u *url.URL) string {
+	path := resolve(u.EscapedPath(), func(s string) string {
+		return strings.ReplaceAll(strings.ReplaceAll(s, "%2e", "."), "%2E", ".")
+	})
+	plain, err := url.PathUnescape(path)
+	if err != nil {
+		return u.Path
+	}
+	return plain
 }

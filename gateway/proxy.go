@@ -17,7 +17,7 @@ import (
 // what the front door of a class wants.
 type ProxyConfig struct {
 	Routes  *Routes
-	Sockets []string // directories beneath which unix targets may lie; absolute
+	Sockets []string // directories beneath which unix targets may lie; absolute; "/": anywhere, links followed
 	Log     *slog.Logger
 
 	// Refuse answers where there is no target's answer to pass on: 404 without a route,
@@ -205,7 +205,7 @@ func userOf(k string) string {
 func (p *Proxy) request(r *http.Request, rt *route) *http.Request {
 	raw, to := rawTarget(r), rt.target
 	if p.config.NoInclude {
-		raw = strip(raw, key(rt.path))
+		raw = strip(raw, p.config.Routes.prefix(rt))
 	}
 	if p.config.NoPrepend {
 		to.prefix = ""

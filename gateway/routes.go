@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 // Errors of [Routes.Add], to be found with errors.Is.
@@ -22,6 +23,8 @@ var (
 	ErrNoTarget = errors.New("must specify 'target' as string")
 	// ErrTooMany: the table is full or the route's data is too large.
 	ErrTooMany = errors.New("too many or too large routes")
+
+	errEncoding = errors.New("the path is not UTF-8")
 )
 
 const (
@@ -36,7 +39,11 @@ const (
 type RoutesConfig struct {
 	File     string   // absolute path; "" keeps nothing across a restart
 	Reserved []string // path prefixes nobody may route, e.g. "/conjured"
+	Hosts    bool     // a route's first segment is a host name, see [HostKey]
 	Log      *slog.Logger
+
+	// Added and Removed are told of what Add and Delete changed; nil: nobody is.
+	Added, Removed func(Route)
 }
 
 // Routes is the route table: decoded path prefixes and their targets. Any number
@@ -91,6 +98,9 @@ func (t *Routes) Add(path string, data map[string]json.RawMessage) error {
 
 func (t *Routes) add(path string, data map[string]json.RawMessage, last time.Time) error {
 	k := key(path)
+	if !utf8.ValidString(k) {
+		return errEncoding
+	}
 	if t.reserved(k) {
 		return fmt.Errorf("cannot route /%s: %w", k, ErrReserved)
 	}
@@ -111,8 +121,22 @@ func (t *Routes) add(path string, data map[string]json.RawMessage, last time.Tim
 	}
 	r := &route{path: "/" + k, data: maps.Clone(data), target: parsed}
 	delete(r.data, "last_activity")
+	if t.config.Hosts && k != "" {
+		host, _, _ := cut(k)
+		r.data["host"], _ = json.Marshal(host) // as the original shows it
+	}
 	r.last.Store(last.UnixMilli())
+	if err := t.place(k, r); err != nil {
+		return err
+	}
+	if t.config.Added != nil {
+		t.config.Added(r.show())
+	}
+	return nil
+}
 
+// place puts r at k.
+func (t *Routes) place(k string, r *route) error {
 	t.writing.Lock()
 	defer t.writing.Unlock()
 	root := t.root.Load()
@@ -132,12 +156,16 @@ func (t *Routes) add(path string, data map[string]json.RawMessage, last time.Tim
 func (t *Routes) Delete(path string) bool {
 	k := key(path)
 	t.writing.Lock()
-	defer t.writing.Unlock()
-	if at := t.root.Load().at(k); at == nil || at.route == nil {
-		return false
+	at := t.root.Load().at(k)
+	found := at != nil && at.route != nil
+	if found {
+		t.remove(k)
 	}
-	t.remove(k)
-	return true
+	t.writing.Unlock()
+	if found && t.config.Removed != nil {
+		t.config.Removed(at.route.show())
+	}
+	return found
 }
 
 // DeleteBelow removes the routes at and below path and returns how many.
@@ -172,6 +200,16 @@ func (t *Routes) Get(path string) (Route, bool) {
 	return at.route.show(), true
 }
 
+// Match is the route of the longest prefix of a key, as [PathKey] and [HostKey] make
+// them.
+func (t *Routes) Match(k string) (Route, bool) {
+	r := t.find(k)
+	if r == nil {
+		return Route{}, false
+	}
+	return r.show(), true
+}
+
 // All yields every route of one moment, in the order of the path's segments.
 func (t *Routes) All() iter.Seq[Route] {
 	return func(yield func(Route) bool) {
@@ -185,6 +223,15 @@ func (t *Routes) All() iter.Seq[Route] {
 
 // find is the route for a request, nil when there is none.
 func (t *Routes) find(k string) *route { return t.root.Load().find(k) }
+
+// prefix is the part of a request's path that led to r.
+func (t *Routes) prefix(r *route) string {
+	k := key(r.path)
+	if t.config.Hosts {
+		_, k, _ = cut(k)
+	}
+	return k
+}
 
 func (t *Routes) reserved(k string) bool {
 	for _, p := range t.config.Reserved {

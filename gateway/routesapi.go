@@ -17,31 +17,41 @@ import (
 // nobody in.
 //
 // It differs from the original in checking the token before it reads a body, in
-// answering 409 for a path that is reserved, and in limits on sizes.
-func NewRoutesAPI(t *Routes, token string) http.Handler { return &routesAPI{t, token} }
+// answering 409 for a path that is reserved, in refusing a target that nothing can be
+// sent to, and in limits on sizes.
+func NewRoutesAPI(t *Routes, token string) http.Handler { return &routesAPI{t, token, false} }
+
+// NewOpenRoutesAPI is NewRoutesAPI for whoever can reach it, without a token: on a
+// unix socket the directory says who can.
+func NewOpenRoutesAPI(t *Routes) http.Handler { return &routesAPI{t, "", true} }
 
 type routesAPI struct {
 	table *Routes
 	token string
+	open  bool
 }
 
 var (
 	tokenHeader = regexp.MustCompile(`token\s+(\S+)`) // lib/configproxy.js: anywhere in the header
-	isoLayouts  = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02"}
+	isoLayouts  = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02", "2006-01", "2006"}
 )
 
 func (a *routesAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path, ok := strings.CutPrefix(r.URL.Path, "/api/routes")
-	if !ok || (path != "" && path[0] != '/') {
-		w.WriteHeader(http.StatusNotFound)
+	path, ok := strings.CutPrefix(spelt(r.URL), "/api/routes")
+	switch {
+	case !ok || (path != "" && path[0] != '/'):
+		answer(w, http.StatusNotFound, http.StatusText(http.StatusNotFound))
 		return
-	}
-	if !a.knows(r.Header.Get("Authorization")) {
+	case r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodDelete:
+		w.Header().Set("Allow", "GET, POST, DELETE")
+		answer(w, http.StatusMethodNotAllowed, "Method not supported")
+		return
+	case !a.open && !a.knows(r.Header.Get("Authorization")):
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
 	switch r.Method {
-	case http.MethodGet, http.MethodHead:
+	case http.MethodGet:
 		a.get(w, r, path)
 	case http.MethodPost:
 		a.post(w, r, path)
@@ -51,9 +61,6 @@ func (a *routesAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			status = http.StatusNoContent
 		}
 		w.WriteHeader(status)
-	default:
-		w.Header().Set("Allow", "GET, POST, DELETE")
-		answer(w, http.StatusMethodNotAllowed, "Method not supported")
 	}
 }
 
