@@ -11,7 +11,9 @@ const (
 	PathBuild        = "/v1/build"   // POST Build: Applied
 	PathUsers        = "/v1/users"   // GET: Users; POST /v1/users/{name}/password Password: Password
 	PathEnvironments = "/v1/env"     // GET: Environments
-	PathStop         = "/v1/stop"    // POST: nothing; the daemon begins to stop
+	PathClass        = "/v1/class"   // GET: Lesson; POST BeginClass: Lesson; POST /v1/class/end EndClass: Lesson
+	PathClassEnd     = PathClass + "/end"
+	PathStop         = "/v1/stop" // POST: nothing; the daemon begins to stop
 )
 
 // AppliedPath is where the outcome of the setup id is waited for.

@@ -62,6 +62,28 @@ func (c *Client) Environments(ctx context.Context) ([]api.Environment, error) {
 	return e.Environments, err
 }
 
+// Lesson is how far the servers of the class are.
+func (c *Client) Lesson(ctx context.Context) (api.Lesson, error) {
+	var l api.Lesson
+	err := c.do(ctx, http.MethodGet, api.PathClass, nil, &l)
+	return l, err
+}
+
+// BeginClass has servers started for the named accounts, or for everybody when there
+// are none named. It returns when that has begun.
+func (c *Client) BeginClass(ctx context.Context, users ...string) (api.Lesson, error) {
+	var l api.Lesson
+	err := c.do(ctx, http.MethodPost, api.PathClass, api.BeginClass{Users: users}, &l)
+	return l, err
+}
+
+// EndClass ends the lesson; with all it stops every student's server.
+func (c *Client) EndClass(ctx context.Context, all bool) (api.Lesson, error) {
+	var l api.Lesson
+	err := c.do(ctx, http.MethodPost, api.PathClassEnd, api.EndClass{StopAll: all}, &l)
+	return l, err
+}
+
 // Stop asks the daemon to stop. It returns when the daemon has begun to.
 func (c *Client) Stop(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, api.PathStop, nil, nil)

@@ -35,12 +35,20 @@ type Environments interface {
 	Environments(ctx context.Context) ([]api.Environment, error)
 }
 
+// Lessons starts servers before their students come.
+type Lessons interface {
+	Lesson(ctx context.Context) (api.Lesson, error)
+	BeginClass(ctx context.Context, users []string) (api.Lesson, error) // ErrUnknown; nobody named is everybody
+	EndClass(ctx context.Context, all bool) (api.Lesson, error)
+}
+
 // Daemon is what the API on api.sock speaks for. A nil part answers 501.
 type Daemon struct {
 	Reporter     Reporter
 	Setups       Setups
 	Accounts     Accounts
 	Environments Environments
+	Lessons      Lessons
 	Progress     *progress.Hub
 	Stop         func() // begins to stop the daemon; returns at once
 }
@@ -62,6 +70,9 @@ func NewDaemonAPI(d Daemon) http.Handler {
 	mux.HandleFunc("GET "+api.PathUsers, a.users)
 	mux.HandleFunc("POST "+api.PathUsers+"/{name}/password", a.password)
 	mux.HandleFunc("GET "+api.PathEnvironments, a.environments)
+	mux.HandleFunc("GET "+api.PathClass, a.lesson)
+	mux.HandleFunc("POST "+api.PathClass, a.beginClass)
+	mux.HandleFunc("POST "+api.PathClassEnd, a.endClass)
 	mux.HandleFunc("POST "+api.PathStop, a.stop)
 	return mux
 }

@@ -24,6 +24,7 @@ import (
 //	POST   /v1/servers             {user, server, env} -> {id, url, state, token}
 //	GET    /v1/servers/{id}        -> {id, state, code, message}
 //	GET    /v1/servers/{id}/events -> one JSON event a line, until the start ends
+//	POST   /v1/servers/{id}/watched -> 204: somebody sits before the page and waits
 //	DELETE /v1/servers/{id}        -> 204 when it is gone
 const maxQuestion = 256 << 10 // bytes
 
@@ -31,6 +32,12 @@ type startRequest struct {
 	User   string            `json:"user"`
 	Server string            `json:"server"`
 	Env    map[string]string `json:"env"`
+	Waited float64           `json:"waited"` // seconds since it was first asked for; a daemon that died forgot
+}
+
+// waited is at most a quarter of an hour.
+func (q startRequest) waited() time.Duration {
+	return time.Duration(min(max(q.Waited, 0), 900) * float64(time.Second))
 }
 
 type serverAnswer struct {
@@ -58,6 +65,7 @@ func (h *Hub) askHandler() http.Handler {
 	m.HandleFunc("POST /v1/servers", h.answerStart)
 	m.HandleFunc("GET /v1/servers/{id}", h.answerState)
 	m.HandleFunc("GET /v1/servers/{id}/events", h.answerEvents)
+	m.HandleFunc("POST /v1/servers/{id}/watched", h.answerWatched)
 	m.HandleFunc("DELETE /v1/servers/{id}", h.answerStop)
 	want := []byte("token " + h.secrets.Ask)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -86,6 +94,7 @@ func (h *Hub) answerAuth(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusForbidden, refusal{sentences(n.What, n.Do)})
 		return
 	}
+	h.present(a.Name)
 	reply(w, http.StatusOK, accountAnswer{a.Name, a.Admin})
 }
 
@@ -111,6 +120,7 @@ func (h *Hub) answerAccount(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusNotFound, refusal{"nobody of that name is on the roster"})
 		return
 	}
+	h.used(a.Name) // JupyterHub asks when they do something in it
 	reply(w, http.StatusOK, accountAnswer{a.Name, a.Admin})
 }
 
@@ -132,6 +142,7 @@ func (h *Hub) answerStart(w http.ResponseWriter, r *http.Request) {
 	ans := serverAnswer{ID: id, URL: h.paths.target(h.paths.sock(id))}
 	if tok, ok := h.adopt(r.Context(), id); ok {
 		ans.State, ans.Token = ready, tok
+		h.foundRunning(id)
 		reply(w, http.StatusOK, ans)
 		return
 	}
@@ -242,7 +253,7 @@ func (h *Hub) answerEvents(w http.ResponseWriter, r *http.Request) {
 	if s == nil {
 		e := event{State: failed, Message: "Your server was stopped."}
 		if _, up, err := h.running(r.Context(), id); err == nil && up && placeName.MatchString(id) {
-			e = event{ready, "Your server is ready.", 100}
+			e = event{State: ready, Message: "Your server is ready.", Progress: 100}
 		}
 		_ = enc.Encode(e) // a hub that went away asks again
 		return

@@ -12,6 +12,7 @@ import (
 
 	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
 )
 
 // HubUID is the user and group the hub's container runs as. It is below every
@@ -30,6 +31,8 @@ type Config struct {
 	Homes    Homes
 	Limits   Limits // what one server may use
 	Starts   int    // servers started at once; 0 is one per core
+	Lesson   LessonConfig
+	Progress progress.Sink // of servers that are started ahead; nil discards it
 	Notify   func(notice.Notice)
 	Log      *slog.Logger
 }
@@ -48,6 +51,8 @@ type Users interface {
 	Authenticate(ctx context.Context, user, password, address string) (Account, error)
 	// Lookup finds an account that is on the roster now.
 	Lookup(user string) (Account, bool)
+	// Roster is everybody who is on the roster now, in its order.
+	Roster() []Account
 }
 
 // Homes makes students' homes.
@@ -102,12 +107,15 @@ type Hub struct {
 	up      chan struct{} // closed when Run answers
 	seen    bool          // the hub has been up since New; whoever has deploy's token owns it
 
-	mu     sync.Mutex
-	class  Class
-	starts map[string]*start // by server id: those under way and those just ended
-	busy   sync.WaitGroup    // starts and stops that Run waits for
-	live   context.Context   // Run's; starts belong to it, not to the request
-	stop   bool              // the class is being closed: no new starts
+	lesson lesson
+
+	mu       sync.Mutex
+	class    Class
+	starts   map[string]*start      // by server id: those under way and those just ended
+	expected map[string]chan *start // by server id: who waits for it to be asked for
+	busy     sync.WaitGroup         // starts and stops that Run waits for
+	live     context.Context        // Run's; starts belong to it, not to the request
+	stop     bool                   // the class is being closed: no new starts
 }
 
 var runName = regexp.MustCompile(`^/[a-z0-9/._-]{1,59}$`)
@@ -128,12 +136,16 @@ func New(c Config) (*Hub, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("cannot set up the hub: %w", err)
 	}
+	if c.Progress == nil {
+		c.Progress = progress.Discard
+	}
 	if c.Notify == nil {
 		c.Notify = func(notice.Notice) {}
 	}
 	h := &Hub{
 		cfg: c, paths: newPaths(c), queue: newQueue(c.startsAtOnce()),
 		deploy: make(chan struct{}, 1), up: make(chan struct{}), starts: map[string]*start{},
+		expected: map[string]chan *start{},
 	}
 	h.deploy <- struct{}{}
 	if err := h.paths.make(); err != nil {
@@ -144,6 +156,9 @@ func New(c Config) (*Hub, error) {
 		return nil, err
 	}
 	if err := h.secrets.give(h.paths.hubDir); err != nil {
+		return nil, err
+	}
+	if err := h.readLesson(); err != nil {
 		return nil, err
 	}
 	return h, nil

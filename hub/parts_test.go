@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -10,56 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/progress"
 )
-
-func TestQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newQueue(1)
-		var said []int
-		if err := q.enter(t.Context(), nil); err != nil {
-			t.Fatal(err)
-		}
-		var order []string
-		wait := func(ctx context.Context, name string, say func(int)) {
-			if q.enter(ctx, say) == nil {
-				order = append(order, name)
-				time.Sleep(time.Second)
-				q.leave()
-			}
-		}
-		nothing := func(int) {}
-		go wait(t.Context(), "a", nothing)
-		synctest.Wait()
-		gone, cancel := context.WithCancel(t.Context())
-		go wait(gone, "gone", nothing)
-		synctest.Wait()
-		go wait(t.Context(), "b", func(n int) { said = append(said, n) })
-		synctest.Wait()
-		cancel()
-		synctest.Wait()
-		q.leave()
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if diff := cmp.Diff([]string{"a", "b"}, order); diff != "" {
-			t.Error(diff)
-		}
-		if diff := cmp.Diff([]int{3, 2, 1}, said); diff != "" {
-			t.Error(diff)
-		}
-		if q.free != 1 || len(q.waiting) != 0 {
-			t.Errorf("left: %d free, %d waiting", q.free, len(q.waiting))
-		}
-	})
-}
 
 func TestLimitsFor(t *testing.T) {
 	for _, x := range []struct {

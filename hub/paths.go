@@ -33,6 +33,7 @@ func (p paths) sock(id string) string     { return filepath.Join(p.servers, id, 
 func (p paths) own(id string) string      { return filepath.Join(p.private, id) }
 func (p paths) serving() string           { return filepath.Join(p.state, "serving.json") }
 func (p paths) secrets() string           { return filepath.Join(p.state, "secrets.json") }
+func (p paths) lesson() string            { return filepath.Join(p.state, "lesson.json") }
 func (p paths) database() string          { return filepath.Join(p.data, "jupyterhub.sqlite") }
 func (p paths) url(sock string) string    { return "http+unix://" + escape(sock) }
 func (p paths) target(sock string) string { return p.url(sock) + ":80" }

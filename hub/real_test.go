@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +67,12 @@ func (r *roster) Lookup(user string) (Account, bool) {
 	defer r.mu.Unlock()
 	a, ok := r.accounts[user]
 	return a, ok
+}
+
+func (r *roster) Roster() []Account {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.SortedFunc(maps.Values(r.accounts), func(a, b Account) int { return a.UID - b.UID })
 }
 
 func (r *roster) set(a Account) {

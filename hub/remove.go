@@ -63,6 +63,16 @@ func (h *Hub) revoke(ctx context.Context, user string) error {
 // errUnknown is the hub's 404.
 var errUnknown = errors.New("the hub does not know it")
 
+// hubRefusal is an answer of the hub that is neither good nor 404.
+type hubRefusal struct {
+	status   int
+	question string
+}
+
+func (e *hubRefusal) Error() string {
+	return fmt.Sprintf("cannot ask the hub: %s: %d %s", e.question, e.status, http.StatusText(e.status))
+}
+
 func known404(err error) error {
 	if errors.Is(err, errUnknown) {
 		return nil
@@ -86,7 +96,7 @@ func (h *Hub) api(ctx context.Context, method, path string, answer any) error {
 	case resp.StatusCode == http.StatusNotFound:
 		return errUnknown
 	case resp.StatusCode >= 300:
-		return fmt.Errorf("cannot ask the hub: %s %s: %s", method, path, resp.Status)
+		return &hubRefusal{resp.StatusCode, method + " " + path}
 	case answer == nil:
 		return nil
 	}

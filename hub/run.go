@@ -37,6 +37,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	})
 	wg.Go(func() { h.supervise(ctx) })
 	wg.Go(func() { h.reap(ctx) })
+	wg.Go(func() { h.lead(ctx) })
+	wg.Go(func() { h.cull(ctx) })
 	<-ctx.Done()
 	h.mu.Lock()
 	h.live = nil // from here on begin refuses, so that busy only falls

@@ -143,6 +143,7 @@ func (h *Hub) stopServers(ctx context.Context, which func(user string) bool) err
 
 // stopServer ends one server, waits for its container to go, and clears its place.
 func (h *Hub) stopServer(ctx context.Context, id string) error {
+	h.forgetAhead(id)
 	h.mu.Lock()
 	s := h.starts[id]
 	h.mu.Unlock()

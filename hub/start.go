@@ -32,11 +32,15 @@ type event struct {
 	State    string `json:"state"`
 	Message  string `json:"message"`            // for the student
 	Progress int    `json:"progress,omitempty"` // percent
+	Place    int    `json:"place,omitempty"`    // in the queue, 1 is next
+	Of       int    `json:"of,omitempty"`       // how many are in the queue
+	Wait     int    `json:"wait,omitempty"`     // seconds until it is ready, about
 }
 
 // start is one server being started: its news, and how it ended.
 type start struct {
 	ask    startRequest
+	turn   *turn
 	began  time.Time
 	cancel context.CancelFunc
 	ended  chan struct{} // closed after the last event
@@ -103,14 +107,20 @@ func (h *Hub) begin(ask startRequest, a Account) (*start, error) {
 	}
 	ctx, cancel := context.WithCancel(h.live)
 	s := newStart(ask, cancel)
+	coming := h.expected[id]
+	s.turn = &turn{user: ask.User, ahead: coming != nil, arrived: time.Now().Add(-ask.waited())}
 	h.starts[id] = s
+	if coming != nil {
+		delete(h.expected, id)
+		coming <- s
+	}
 	class := h.class
 	h.busy.Go(func() {
 		defer cancel()
 		defer close(s.ended)
 		err := h.run(ctx, s, a, class)
 		if err == nil {
-			s.tell(event{ready, "Your server is ready.", 100})
+			s.tell(event{State: ready, Message: "Your server is ready.", Progress: 100})
 			return
 		}
 		h.cfg.Log.Warn("server did not start", "user", ask.User, "server", id, "error", err)
@@ -122,16 +132,16 @@ func (h *Hub) begin(ask startRequest, a Account) (*start, error) {
 // run is one start from its place in the queue to the first answer.
 func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 	id := serverID(s.ask.User, s.ask.Server)
-	err := h.queue.enter(ctx, func(n int) {
-		s.tell(event{queued, fmt.Sprintf("Many are starting now. You are number %d in the queue.", n), 5})
-	})
+	s.turn.say = func(at spot) { s.tell(inQueue(at)) }
+	leave, err := h.queue.enter(ctx, s.turn)
 	if err != nil {
 		return err
 	}
-	defer h.queue.leave()
+	good := false
+	defer func() { leave(good) }()
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	s.tell(event{starting, "Getting your files ready.", 20})
+	s.tell(event{State: starting, Message: "Getting your files ready.", Progress: 20})
 	home, err := h.cfg.Homes.Prepare(ctx, a)
 	if err != nil {
 		return fmt.Errorf("cannot prepare the home: %w", err)
@@ -139,10 +149,10 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 	if err := h.preparePlace(id, a, s.ask.Env["JUPYTERHUB_API_TOKEN"]); err != nil {
 		return err
 	}
-	s.tell(event{starting, "Starting your server.", 40})
+	s.tell(event{State: starting, Message: "Starting your server.", Progress: 40})
 	err = h.launch(ctx, id, h.serverSpec(id, s.ask, a, class, home))
 	if err == nil {
-		s.tell(event{starting, "Loading Jupyter.", 60})
+		s.tell(event{State: starting, Message: "Loading Jupyter.", Progress: 60})
 		err = h.awaitReady(ctx, id, s.ask.Env["JUPYTERHUB_SERVICE_PREFIX"])
 	}
 	if err != nil {
@@ -150,7 +160,17 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 		defer done()
 		return errors.Join(err, h.cfg.Engine.Remove(clean, h.containerName(id)), h.clearPlace(id))
 	}
+	good = true
 	return nil
+}
+
+// inQueue is what somebody in the queue reads.
+func inQueue(at spot) event {
+	e := event{
+		State: queued, Place: at.place, Of: at.of, Wait: int(at.wait / time.Second), Progress: 5,
+		Message: fmt.Sprintf("You are number %d of %d; %s.", at.place, at.of, about(at.wait)),
+	}
+	return e
 }
 
 // launch makes and starts the container, in place of one that no longer runs.

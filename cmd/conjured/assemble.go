@@ -137,7 +137,7 @@ func (b *box) openHub(ctx context.Context) error {
 		Engine: b.engine, Run: b.place.Run, State: b.place.State, Instance: b.place.Instance,
 		Network: b.network().Name, Users: accounts{b.users}, Homes: homeMaker{b}, Starts: runtime.NumCPU(),
 		Limits: b.settings.Limits.over(hub.LimitsFor(info.CPUs, info.Memory, expectedStudents)),
-		Notify: b.tell, Log: b.log,
+		Lesson: b.lessonConfig(), Progress: b.news, Notify: b.tell, Log: b.log,
 	})
 	return err
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func newDaemon(g *global) *cobra.Command {
-	var r running
+	r := running{boots: true}
 	cmd := &cobra.Command{
 		Use:   "daemon [DIR]",
 		Short: "Run the class under a supervisor",

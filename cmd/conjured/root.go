@@ -43,7 +43,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done, 10 conjured does not r
 	f.BoolVar(&t.json, "json", false, "print JSON for scripts")
 	root.AddCommand(
 		newUp(g), newDaemon(g), newDown(g), newStatus(g), newCheck(g), newInit(g), newApply(g),
-		newBuild(g), newUsers(g), newEnv(g), newDoctor(g), newVersion(g),
+		newBuild(g), newUsers(g), newClassCommand(g), newEnv(g), newDoctor(g), newVersion(g),
 	)
 	return root
 }

@@ -25,6 +25,7 @@ type settings struct {
 	State  string   `yaml:"state"`  // directory; default /var/lib/conjured
 	Listen []string `yaml:"listen"` // addresses of the front door; default ":8989"
 	Images string   `yaml:"images"` // repository of our images; default conjuring/conjuring
+	Class  string   `yaml:"class"`  // "auto": everybody's server is started after boot; "manual": by class begin
 	Limits limits   `yaml:"limits"`
 	Policy policy   `yaml:"policy"`
 
@@ -38,6 +39,8 @@ type limits struct {
 	MemoryMB int     `yaml:"memory_mb"`
 	CPUs     float64 `yaml:"cpus"`
 	Pids     int     `yaml:"pids"`
+
+	EstimateMB int `yaml:"estimate_mb"` // what one server is reckoned with when many are started at once
 }
 
 // policy lists what docker-compose.override.yml may ask of this box beyond the usual;
@@ -72,6 +75,14 @@ func readSettings(path string) (settings, error) {
 	if err := dec.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
 		return s, settingsErrors(path, err)
 	}
+	if s.Class != "" && s.Class != classAuto && s.Class != classManual {
+		return s, &notice.Error{Notice: notice.Notice{
+			Code: "settings-bad", Severity: notice.SeverityError, File: path,
+			What:  fmt.Sprintf("class is %q, and can be auto or manual", s.Class),
+			Means: "conjured did not start, so that no setting is silently ignored",
+			Do:    "write class: auto (servers are there when the machine has booted) or class: manual",
+		}}
+	}
 	return s, nil
 }
 
@@ -104,7 +115,7 @@ func settingsErrors(path string, err error) error {
 
 func settingNames() []string {
 	return []string{
-		"state", "listen", "images", "limits", "policy", "seal_after", "memory_mb", "cpus", "pids",
+		"state", "listen", "images", "class", "limits", "policy", "seal_after", "memory_mb", "cpus", "pids", "estimate_mb",
 		"privileged", "host_net", "host_pid", "host_ipc", "host_paths", "devices", "cap_add",
 	}
 }

@@ -24,6 +24,7 @@ type running struct {
 	listen []string
 	images string
 	log    string // file for the log; "" with up: none, with daemon: standard error
+	boots  bool   // a supervisor starts us when the machine boots
 }
 
 func (r *running) flags(cmd *cobra.Command) {
@@ -58,6 +59,12 @@ func (r running) start(ctx context.Context, g *global, log *slog.Logger, stop co
 	}
 	if r.images != "" {
 		s.Images = r.images
+	}
+	if s.Class == "" {
+		s.Class = classManual // whoever sits at a terminal says when the class begins
+		if r.boots {
+			s.Class = classAuto
+		}
 	}
 	if f := examineRights(); !f.OK {
 		return nil, nil, &notice.Error{Notice: *f.Notice}
