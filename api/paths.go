@@ -4,14 +4,15 @@ import "net/url"
 
 // The paths, each with its method and the types of its bodies.
 const (
-	PathStatus       = "/v1/status"  // GET: Status
-	PathApply        = "/v1/apply"   // POST Apply: Applied
-	PathApplied      = "/v1/applied" // GET /v1/applied/{id}: Result; answers when the setup serves or failed
-	PathEvents       = "/v1/events"  // GET: progress.Event, one per line, until the client goes
-	PathBuild        = "/v1/build"   // POST Build: Applied
-	PathUsers        = "/v1/users"   // GET: Users; POST /v1/users/{name}/password Password: Password
-	PathEnvironments = "/v1/env"     // GET: Environments
-	PathClass        = "/v1/class"   // GET: Lesson; POST BeginClass: Lesson; POST /v1/class/end EndClass: Lesson
+	PathStatus       = "/v1/status"    // GET: Status
+	PathApply        = "/v1/apply"     // POST Apply: Applied
+	PathApplied      = "/v1/applied"   // GET /v1/applied/{id}: Result; answers when the setup serves or failed
+	PathEvents       = "/v1/events"    // GET: progress.Event, one per line, until the client goes
+	PathBuild        = "/v1/build"     // POST Build: Applied
+	PathUsers        = "/v1/users"     // GET: Users; POST /v1/users/{name}/password Password: Password
+	PathUsersLog     = "/v1/users/log" // GET ?user=&since=RFC 3339&follow=1: LogEntry, one per line, the oldest first
+	PathEnvironments = "/v1/env"       // GET: Environments
+	PathClass        = "/v1/class"     // GET: Lesson; POST BeginClass: Lesson; POST /v1/class/end EndClass: Lesson
 	PathClassEnd     = PathClass + "/end"
 	PathStop         = "/v1/stop" // POST: nothing; the daemon begins to stop
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"net/http"
 
 	"github.com/conjuring/conjured/api"
@@ -42,11 +43,18 @@ type Lessons interface {
 	EndClass(ctx context.Context, all bool) (api.Lesson, error)
 }
 
+// AccountLog is what happened to accounts. Entries come with the oldest first, and
+// with follow go on until ctx ends. An error comes last.
+type AccountLog interface {
+	AccountLog(ctx context.Context, q api.LogQuery) iter.Seq2[api.LogEntry, error]
+}
+
 // Daemon is what the API on api.sock speaks for. A nil part answers 501.
 type Daemon struct {
 	Reporter     Reporter
 	Setups       Setups
 	Accounts     Accounts
+	AccountLog   AccountLog
 	Environments Environments
 	Lessons      Lessons
 	Progress     *progress.Hub
@@ -68,6 +76,7 @@ func NewDaemonAPI(d Daemon) http.Handler {
 	mux.HandleFunc("POST "+api.PathBuild, a.build)
 	mux.HandleFunc("GET "+api.PathEvents, a.events)
 	mux.HandleFunc("GET "+api.PathUsers, a.users)
+	mux.HandleFunc("GET "+api.PathUsersLog, a.accountLog)
 	mux.HandleFunc("POST "+api.PathUsers+"/{name}/password", a.password)
 	mux.HandleFunc("GET "+api.PathEnvironments, a.environments)
 	mux.HandleFunc("GET "+api.PathClass, a.lesson)

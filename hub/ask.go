@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ import (
 
 // The hub's questions. Each request carries the token in Authorization.
 //
-//	POST   /v1/auth                {user, password, address} -> {name, admin} or 403 {message}
+//	POST   /v1/auth                {user, password, address} -> {name, admin}, 403 {message} or 429 {message, wait}
 //	GET    /v1/accounts/{name}     -> {name, admin} or 404
 //	POST   /v1/servers             {user, server, env} -> {id, url, state, token}
 //	GET    /v1/servers/{id}        -> {id, state, code, message}
@@ -91,11 +92,24 @@ func (h *Hub) answerAuth(w http.ResponseWriter, r *http.Request) {
 			reply(w, http.StatusInternalServerError, refusal{"The login could not be checked. Try again in a moment."})
 			return
 		}
-		reply(w, http.StatusForbidden, refusal{sentences(n.What, n.Do)})
+		refuseLogin(w, err, sentences(n.What, n.Do))
 		return
 	}
 	h.present(a.Name)
 	reply(w, http.StatusOK, accountAnswer{a.Name, a.Admin})
+}
+
+// refuseLogin says why, and for a login that was not looked at how long to wait.
+func refuseLogin(w http.ResponseWriter, err error, why string) {
+	var later interface{ RetryAfter() time.Duration }
+	if !errors.As(err, &later) {
+		reply(w, http.StatusForbidden, refusal{why})
+		return
+	}
+	reply(w, http.StatusTooManyRequests, struct {
+		refusal
+		Wait int `json:"wait"` // seconds
+	}{refusal{why}, int(math.Ceil(later.RetryAfter().Seconds()))})
 }
 
 // sentences joins texts that have no full stop of their own.

@@ -32,6 +32,7 @@ func (s *Store) Apply(ctx context.Context, r Roster) (Changes, error) {
 		return Changes{}, err
 	}
 	nudge(s.wake)
+	s.logChanges(c)
 	return c, nil
 }
 

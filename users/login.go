@@ -16,7 +16,8 @@ const MinPassword = 6
 // Authenticate tells who logs in with a name and a password. ErrBadLogin does not
 // say which of the two is wrong, and takes as long for a name that does not exist.
 // ErrDisabled comes only with the right password. Two logins are worked on at a
-// time; ctx ends the wait. Nothing is remembered from one call to the next.
+// time; ctx ends the wait. Nothing is remembered from one call to the next: a door
+// that strangers knock at uses Login.
 func (s *Store) Authenticate(ctx context.Context, name, password string) (Account, error) {
 	defer nudge(s.used)
 	if len(password) > 4*MaxPassword { // longer than any, before normalisation
@@ -121,12 +122,16 @@ func (s *Store) SetPassword(ctx context.Context, name, password string, by Origi
 	if err != nil {
 		return fmt.Errorf("cannot set the password: %w", err)
 	}
-	return s.update(ctx, func(a *accounts) (bool, error) {
+	err = s.update(ctx, func(a *accounts) (bool, error) {
 		now := a.byName[r.Name]
 		now.Own, now.OwnBy, now.todoOwn = own, by, ""
 		a.byName[r.Name] = now
 		return true, nil
 	})
+	if err == nil {
+		s.logEntry(Entry{Event: EventPassword, User: r.Name, By: by}, true)
+	}
+	return err
 }
 
 // ResetPassword gives an account a new passphrase and returns it, to be shown once.

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,8 +22,9 @@ import (
 
 // Config of a Store.
 type Config struct {
-	Dir string       // State/users; made with mode 0700 if absent
-	Log *slog.Logger // nil forgets
+	Dir    string              // State/users; made with mode 0700 if absent
+	Log    *slog.Logger        // nil forgets
+	Notify func(notice.Notice) // tells the teacher of guessing, seldom; nil tells nobody. Must not block
 }
 
 // Store keeps the accounts of this box. One process at a time may open a
@@ -51,6 +53,12 @@ type Store struct {
 	stop   context.CancelFunc
 	done   chan struct{}
 	health notice.List // what Open found; fixed after Open
+
+	throttle *throttle
+	turns    turns
+	audit    *audit
+	notify   func(notice.Notice)
+	alarms   alarms
 }
 
 // Open reads the accounts of a directory and starts the background work, which
@@ -60,6 +68,7 @@ func Open(c Config) (*Store, error) {
 	s := &Store{
 		dir: c.Dir, log: c.Log, turn: make(chan struct{}, 1), hashes: hashes{make(chan struct{}, 2)},
 		write: saveFile, wake: make(chan struct{}, 1), used: make(chan struct{}, 1), done: make(chan struct{}),
+		notify: c.Notify,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -88,6 +97,10 @@ func Open(c Config) (*Store, error) {
 	}
 	s.lock = lock
 	s.now.Store(&a)
+	if err := s.openAudit(); err != nil {
+		lock.Close()
+		return nil, err
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	go s.background(ctx)
@@ -116,7 +129,7 @@ func lockDir(dir string) (*os.File, error) {
 func (s *Store) Close() error {
 	s.stop()
 	<-s.done
-	return s.lock.Close()
+	return errors.Join(s.audit.close(), s.lock.Close())
 }
 
 // Health is what Open had to repair; empty when all was well.

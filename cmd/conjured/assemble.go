@@ -71,7 +71,7 @@ func (b *box) connect(ctx context.Context) (err error) {
 }
 
 func (b *box) openAccounts(context.Context) (err error) {
-	if b.users, err = users.Open(users.Config{Dir: b.place.join("users"), Log: b.log}); err != nil {
+	if b.users, err = users.Open(users.Config{Dir: b.place.join("users"), Log: b.log, Notify: b.tell}); err != nil {
 		return err
 	}
 	for _, n := range b.users.Health() {

@@ -119,7 +119,7 @@ func (b *box) listen() ([]socket, error) {
 		return nil, err
 	}
 	daemon := gateway.Daemon{
-		Reporter: b, Setups: b, Accounts: b, Environments: b, Lessons: b, Progress: b.news, Stop: b.stopped,
+		Reporter: b, Setups: b, Accounts: b, AccountLog: b, Environments: b, Lessons: b, Progress: b.news, Stop: b.stopped,
 	}
 	return []socket{
 		{api, gateway.NewDaemonAPI(daemon)},

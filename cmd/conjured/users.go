@@ -21,10 +21,10 @@ import (
 
 func newUsers(g *global) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "users", Short: "Accounts: list them, make a users.csv, give a new password",
+		Use: "users", Short: "Accounts: list them, make a users.csv, give a new password, see who logged in",
 		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newUsersList(g), newUsersGen(g), newUsersPasswd(g), newUsersCheck(g))
+	cmd.AddCommand(newUsersList(g), newUsersGen(g), newUsersPasswd(g), newUsersCheck(g), newUsersLog(g))
 	return cmd
 }
 

@@ -29,8 +29,8 @@ type accounts struct{ *users.Store }
 // classGroup is the group of all students' files (A6).
 const classGroup = 1000
 
-func (a accounts) Authenticate(ctx context.Context, user, password, _ string) (hub.Account, error) {
-	acc, err := a.Store.Authenticate(ctx, user, password)
+func (a accounts) Authenticate(ctx context.Context, user, password, address string) (hub.Account, error) {
+	acc, err := a.Login(ctx, users.Try{Name: user, Password: password, Address: address})
 	switch {
 	case errors.Is(err, users.ErrBadLogin):
 		return hub.Account{}, refused("login-wrong", "the name or the password is not right",

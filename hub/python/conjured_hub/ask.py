@@ -15,11 +15,12 @@ PATIENCE = 60.0  # seconds until an answer is there; stopping a server takes som
 
 
 class Refused(Exception):
-    """The daemon said no. ``status`` is HTTP's, the text is for the person who asked."""
+    """The daemon said no. ``status`` is HTTP's, the text is for the person who asked, ``wait`` is in seconds."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, wait: int = 0) -> None:
         super().__init__(message)
         self.status = status
+        self.wait = wait
 
 
 class Unreachable(Exception):
@@ -52,7 +53,7 @@ async def ask(method: str, path: str, question: Any = None) -> dict[str, Any]:
             body = await response.content.read(MAX_ANSWER)
             answer: dict[str, Any] = json.loads(body) if body else {}
             if response.status >= 400:
-                raise Refused(response.status, str(answer.get("message", response.reason)))
+                raise Refused(response.status, str(answer.get("message", response.reason)), int(answer.get("wait", 0)))
             return answer
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as e:
         raise Unreachable(f"the daemon does not answer: {e}") from e

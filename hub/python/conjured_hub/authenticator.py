@@ -10,6 +10,14 @@ from tornado import web
 from conjured_hub.ask import Refused, Unreachable, ask
 
 
+def refusal(e: Refused) -> web.HTTPError:
+    """What the login page shows: 429 for a password that was not looked at, so that scripts can tell."""
+    error = web.HTTPError(429 if e.status == 429 else 403, str(e))
+    if e.wait:
+        error.headers = {"Retry-After": str(e.wait)}  # type: ignore[attr-defined]  # JupyterHub sends them
+    return error
+
+
 class ConjuredAuthenticator(Authenticator):
     """Asks at each login, and again while a user is active, so that a removed one is out."""
 
@@ -27,7 +35,7 @@ class ConjuredAuthenticator(Authenticator):
         try:
             answer = await ask("POST", "/v1/auth", question)
         except Refused as e:
-            raise web.HTTPError(403, str(e)) from e
+            raise refusal(e) from e
         except Unreachable as e:
             self.log.error("Login could not be checked: %s", e)
             raise web.HTTPError(503, "The class is being restarted. Try again in a moment.") from e
