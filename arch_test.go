@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"environments":       {"notice", "progress"},
 	"hub":                {"notice", "progress", "users", "homes", "engine"},
 	"gateway":            {"notice", "progress", "api"},
+	"gateway/session":    {},
 	"appliance":          {"notice", "progress", "custom", "users"},
 	"api":                {"notice", "progress"},
 	"client":             {"api", "notice", "progress"},

@@ -19,10 +19,11 @@ type secrets struct {
 	Ask     string `json:"ask"`     // the hub's questions on ask.sock
 	Proxy   string `json:"proxy"`   // the hub's routes on proxy.sock
 	Service string `json:"service"` // our calls to JupyterHub's REST API
+	Desk    string `json:"desk"`    // our own pages as a client of JupyterHub's OAuth
 }
 
 func newSecrets() secrets {
-	return secrets{Ask: token(), Proxy: token(), Service: token()}
+	return secrets{Ask: token(), Proxy: token(), Service: token(), Desk: token()}
 }
 
 // token is 256 bits in hex.
@@ -42,6 +43,12 @@ func loadSecrets(p paths) (secrets, error) {
 	}
 	if err != nil || s.Ask == "" || s.Proxy == "" || s.Service == "" {
 		s = newSecrets()
+		if err := writeJSON(p.secrets(), s, 0o600); err != nil {
+			return s, err
+		}
+	}
+	if s.Desk == "" { // written before there were pages of our own
+		s.Desk = token()
 		if err := writeJSON(p.secrets(), s, 0o600); err != nil {
 			return s, err
 		}

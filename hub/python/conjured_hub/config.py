@@ -32,6 +32,15 @@ ROLE: dict[str, Any] = {
     "scopes": ["admin:users", "admin:servers", "tokens", "list:users", "read:metrics", "read:hub"],
 }
 
+# Our own pages, /conjured/account and /conjured/teach, learn here who is at the browser.
+DESK: dict[str, Any] = {
+    "name": "conjured-desk",
+    "display": False,
+    "oauth_client_id": "service-conjured-desk",
+    "oauth_redirect_uri": "/conjured/oauth_callback",
+    "oauth_no_confirm": True,
+}
+
 # Settings that must not be set: the front door, the daemon or the roster stand for them.
 NOT_IN_HUB = (
     *("cookie_secret", "bind_url", "ip", "port", "base_url", "config_file", "pid_file"),
@@ -139,12 +148,27 @@ def insist(c: Config, report: dict[str, Any]) -> None:
 def ours(c: Config) -> None:
     """What is added to the teacher's lists."""
     hub = c.JupyterHub
-    others = [s for s in listed(hub, "services") if s.get("name") != "conjured"]
-    hub.services = [*others, {"name": "conjured", "api_token": secret("service"), "display": False}]
-    hub.load_roles = [*(r for r in listed(hub, "load_roles") if r.get("name") != "conjured"), ROLE]
+    others = [s for s in listed(hub, "services") if s.get("name") not in ("conjured", DESK["name"])]
+    daemon = {"name": "conjured", "api_token": secret("service"), "display": False}
+    hub.services = [*others, daemon, {**DESK, "api_token": secret("desk")}]
+    hub.load_roles = roles(listed(hub, "load_roles"))
     hub.template_paths = [*listed(hub, "template_paths"), str(HERE / "templates")]
     names = hub.get("template_vars", {})
     hub.template_vars = {"class_name": os.environ.get("CONJURED_CLASS", ""), **value_of(names, {})}
+
+
+def roles(theirs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The teacher's roles and ours; everybody with an account may use our own pages."""
+    access = "access:services!service=" + DESK["name"]
+    everybody: dict[str, Any] = {"name": "user", "description": "everybody with an account", "scopes": ["self"]}
+    others = []
+    for role in theirs:
+        if role.get("name") == "user":
+            everybody = role
+        elif role.get("name") != "conjured":
+            others.append(role)
+    scopes = [s for s in everybody.get("scopes", ["self"]) if s != access]
+    return [*others, {**everybody, "scopes": [*scopes, access]}, ROLE]
 
 
 def value_of(v: Any, initial: Any) -> Any:

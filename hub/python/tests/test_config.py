@@ -75,8 +75,8 @@ def test_a_teachers_file_counts(tmp_path: Path) -> None:
     )
     assert code == 0 and report["overridden"] == []
     assert c["Spawner"] == {**c["Spawner"], "default_url": "/tree", "poll_interval": 7}
-    assert [s["name"] for s in c["JupyterHub"]["services"]] == ["x", "conjured"]
-    assert [s["name"] for s in c["JupyterHub"]["load_roles"]] == ["r", "conjured"]
+    assert [s["name"] for s in c["JupyterHub"]["services"]] == ["x", "conjured", "conjured-desk"]
+    assert [s["name"] for s in c["JupyterHub"]["load_roles"]] == ["r", "user", "conjured"]
     assert c["JupyterHub"]["template_vars"] == {"class_name": "7b", "a": 1}
     assert c["JupyterHub"]["template_paths"][0] == "/srv/jupyterhub/t"
 
