@@ -52,6 +52,21 @@ type Server struct {
 	State       string    `json:"state"` // "starting", "running", "stopping", "failed"
 	Since       time.Time `json:"since"`
 	MemoryBytes int64     `json:"memory_bytes,omitempty"` // 0 when not known
+	Usage       *Usage    `json:"usage,omitempty"`        // nil while it does not run
+}
+
+// Usage is what a server uses now. A limit of 0 means none, or not known.
+type Usage struct {
+	MemoryBytes int64   `json:"memory_bytes"` // with files in /tmp
+	MemoryLimit int64   `json:"memory_limit"`
+	CPU         float64 `json:"cpu"` // cores, over the last seconds
+	CPULimit    float64 `json:"cpu_limit"`
+	Processes   int64   `json:"processes"` // with threads
+	ProcessMax  int64   `json:"process_limit"`
+	TmpBytes    int64   `json:"tmp_bytes"`
+	TmpLimit    int64   `json:"tmp_limit"`
+	DiskBytes   int64   `json:"disk_bytes"` // the home, as last measured
+	DiskLimit   int64   `json:"disk_limit"`
 }
 
 // UserCount counts the accounts of the roster.

@@ -29,6 +29,7 @@ type Container struct {
 	OOMKilled         bool
 	Started, Finished time.Time // zero from List
 	Err               string    // why it could not start; "" from List
+	Pid               int       // of its first process on this machine; 0 when it does not run, and from List
 }
 
 // Create makes a container, not started, with the instance label added. A left-over
@@ -122,6 +123,7 @@ func (e *Engine) Inspect(ctx context.Context, idOrName string) (Container, error
 	if s := r.Container.State; s != nil {
 		c.State, c.ExitCode, c.OOMKilled, c.Err = string(s.Status), s.ExitCode, s.OOMKilled, s.Error
 		c.Started, c.Finished = when(s.StartedAt), when(s.FinishedAt)
+		c.Pid = s.Pid
 	}
 	return c, nil
 }

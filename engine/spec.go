@@ -72,6 +72,7 @@ type Spec struct {
 	Memory, MemorySwap, ShmSize int64 // bytes; MemorySwap is memory and swap together
 	Pids                        int64 // processes and threads
 	CPUs                        float64
+	CPUShares                   int64 // weight against others when cores are short; 1024 is usual
 	OOMScoreAdj                 int
 	StopTimeout                 time.Duration // whole seconds
 }
@@ -127,7 +128,7 @@ func (s Spec) hostConfig() (*container.HostConfig, error) {
 		OomScoreAdj: s.OOMScoreAdj, Privileged: s.Privileged, ReadonlyRootfs: s.ReadOnly, SecurityOpt: s.SecurityOpt,
 		Tmpfs: s.Tmpfs, ShmSize: s.ShmSize, Sysctls: s.Sysctls, Runtime: s.Runtime,
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyMode(s.Restart)},
-		Resources:     container.Resources{Memory: s.Memory, MemorySwap: s.MemorySwap, NanoCPUs: int64(s.CPUs * 1e9)},
+		Resources:     container.Resources{Memory: s.Memory, MemorySwap: s.MemorySwap, NanoCPUs: int64(s.CPUs * 1e9), CPUShares: s.CPUShares},
 	}
 	if s.Init {
 		h.Init = &s.Init

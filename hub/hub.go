@@ -29,12 +29,22 @@ type Config struct {
 	Network  string // the students' bridge network; it must exist when a server starts
 	Users    Users
 	Homes    Homes
-	Limits   Limits // what one server may use
+	Limits   Limits // what a student's server may use
+	Teachers Limits // what an admin's server may use; the zero value is Limits
 	Starts   int    // servers started at once; 0 is one per core
 	Lesson   LessonConfig
 	Progress progress.Sink // of servers that are started ahead; nil discards it
 	Notify   func(notice.Notice)
-	Log      *slog.Logger
+	// Tell says something to the person at one server, in Jupyter: what that server
+	// used too much of. It must not block. Nil says it only in the log.
+	Tell func(user, server string, n notice.Notice)
+	// Disk knows how much the homes hold; nil measures and limits nothing.
+	Disk Disk
+	// Fence is asked before each start to shut the students' network off from the
+	// machine and its neighbours. While it fails, servers start without a network.
+	// Nil leaves the network as it is.
+	Fence func(ctx context.Context) error
+	Log   *slog.Logger
 }
 
 // Account is somebody who may log in.
@@ -59,6 +69,12 @@ type Users interface {
 type Homes interface {
 	// Prepare makes the home ready for use and gives its directory on the host.
 	Prepare(ctx context.Context, a Account) (dir string, err error)
+}
+
+// Disk measures homes and holds them to a limit, whoever keeps the count.
+type Disk interface {
+	// Used tells what a user's home holds, as of the last measurement.
+	Used(user string) (bytes int64, ok bool)
 }
 
 // Engine starts containers and looks at them; [engine.Engine] is one.
@@ -105,7 +121,8 @@ type Hub struct {
 	queue   *queue
 	deploy  chan struct{} // holds one token: who has it may change the serving hub
 	up      chan struct{} // closed when Run answers
-	seen    bool          // the hub has been up since New; whoever has deploy's token owns it
+	meter   meter
+	seen    bool // the hub has been up since New; whoever has deploy's token owns it
 
 	lesson lesson
 
@@ -147,6 +164,7 @@ func New(c Config) (*Hub, error) {
 		deploy: make(chan struct{}, 1), up: make(chan struct{}), starts: map[string]*start{},
 		expected: map[string]chan *start{},
 	}
+	h.meter.all, h.meter.ended = map[string]*metered{}, map[string]notice.Notice{}
 	h.deploy <- struct{}{}
 	if err := h.paths.make(); err != nil {
 		return nil, err

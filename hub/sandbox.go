@@ -1,12 +1,14 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/conjuring/conjured/engine"
+	"github.com/conjuring/conjured/notice"
 )
 
 // EnvPath is where the environments are mounted, in every container.
@@ -15,7 +17,7 @@ const EnvPath = "/opt/conjured/env"
 // serverSpec is one student's container: what the teacher's override adds, with
 // everything that keeps students apart laid over it.
 func (h *Hub) serverSpec(id string, ask startRequest, a Account, class Class, home string) engine.Spec {
-	l := h.cfg.Limits
+	l := h.cfg.limits(a)
 	s := merge(class.Server, engine.Spec{
 		Name: h.containerName(id), Image: class.Image, Network: h.cfg.Network,
 		User: fmt.Sprintf("%d:%d", a.UID, a.GID), WorkDir: "/home/" + a.Name, Hostname: hostname(a.Name),
@@ -38,6 +40,7 @@ func (h *Hub) serverSpec(id string, ask startRequest, a Account, class Class, ho
 			{Source: h.paths.own(id) + "/group", Target: "/etc/group", ReadOnly: true, NoCreate: true},
 		},
 		Memory: l.Memory, MemorySwap: l.Memory, Pids: l.Pids, CPUs: l.CPUs, ShmSize: l.Shm,
+		CPUShares: serverShares, Ulimits: ulimits(l),
 		OOMScoreAdj: 500, Restart: "no", StopTimeout: stopGrace,
 	})
 	if class.EnvDir != "" {
@@ -47,6 +50,26 @@ func (h *Hub) serverSpec(id string, ask startRequest, a Account, class Class, ho
 		s.Mounts = append(s.Mounts, engine.Mount{Source: class.Shared, Target: "/shared", ReadOnly: true, NoCreate: true})
 	}
 	return confine(s)
+}
+
+// fenced gives s the students' network when it is shut off from the machine and its
+// neighbours, and else none: a class without downloads goes on, a class that can
+// reach the box's own services must not.
+func (h *Hub) fenced(ctx context.Context, s engine.Spec) engine.Spec {
+	if h.cfg.Fence == nil {
+		return s
+	}
+	if err := h.cfg.Fence(ctx); err != nil && ctx.Err() == nil {
+		h.cfg.Log.Error("the students' network is not shut off; starting without one", "error", err)
+		h.cfg.Notify(notice.Notice{
+			Code: "network-open", Severity: notice.SeverityWarning,
+			What:  "the students' network could not be shut off from this machine and its neighbours",
+			Means: "servers that start now have no network at all: notebooks work, downloads in them do not",
+			Do:    "run conjured doctor; without the program iptables, install the package of that name",
+		})
+		s.Network = "none"
+	}
+	return s
 }
 
 // confine takes from a container all it does not need. Privileges an override asks
@@ -59,6 +82,19 @@ func confine(s engine.Spec) engine.Spec {
 		s.SecurityOpt = append(slices.Clone(s.SecurityOpt), "no-new-privileges")
 	}
 	return s
+}
+
+// serverShares is a server's weight when cores are short: an eighth of the usual, so
+// that the front door and the hub go first, and the same for every student.
+const serverShares = 128
+
+// ulimits bounds what no control group counts. A core dump would only fill the home.
+func ulimits(l Limits) []engine.Ulimit {
+	u := []engine.Ulimit{{Name: "core"}}
+	if l.Files > 0 {
+		u = append(u, engine.Ulimit{Name: "nofile", Soft: l.Files, Hard: l.Files})
+	}
+	return u
 }
 
 // merge lays ours over the fields of a teacher's override that make sense for many
@@ -78,7 +114,10 @@ func merge(teacher, ours engine.Spec) engine.Spec {
 	s.Sysctls = teacher.Sysctls
 	s.Runtime, s.CapAdd, s.SecurityOpt, s.GroupAdd = teacher.Runtime, teacher.CapAdd, teacher.SecurityOpt, teacher.GroupAdd
 	s.ExtraHosts, s.DNS, s.DNSSearch = teacher.ExtraHosts, teacher.DNS, teacher.DNSSearch
-	s.Ulimits, s.Devices, s.DeviceRequests = teacher.Ulimits, teacher.Devices, teacher.DeviceRequests
+	s.Ulimits = append(slices.Clone(teacher.Ulimits), slices.DeleteFunc(slices.Clone(ours.Ulimits), func(u engine.Ulimit) bool {
+		return slices.ContainsFunc(teacher.Ulimits, func(t engine.Ulimit) bool { return t.Name == u.Name })
+	})...)
+	s.Devices, s.DeviceRequests = teacher.Devices, teacher.DeviceRequests
 	s.IPCMode, s.Privileged = teacher.IPCMode, teacher.Privileged
 	if teacher.Memory > 0 {
 		s.Memory, s.MemorySwap = teacher.Memory, max(teacher.MemorySwap, teacher.Memory)

@@ -150,7 +150,11 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 		return err
 	}
 	s.tell(event{State: starting, Message: "Starting your server.", Progress: 40})
-	err = h.launch(ctx, id, h.serverSpec(id, s.ask, a, class, home))
+	last, wasEnded := h.lastEnd(id)
+	if wasEnded {
+		s.tell(event{State: starting, Message: sentences(last.What, last.Do), Progress: 45})
+	}
+	err = h.launch(ctx, id, h.fenced(ctx, h.serverSpec(id, s.ask, a, class, home)))
 	if err == nil {
 		s.tell(event{State: starting, Message: "Loading Jupyter.", Progress: 60})
 		err = h.awaitReady(ctx, id, s.ask.Env["JUPYTERHUB_SERVICE_PREFIX"])
@@ -159,6 +163,9 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 		clean, done := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 		defer done()
 		return errors.Join(err, h.cfg.Engine.Remove(clean, h.containerName(id)), h.clearPlace(id))
+	}
+	if wasEnded {
+		h.tell(told{a.Name, s.ask.Server, last})
 	}
 	good = true
 	return nil
@@ -290,7 +297,7 @@ func (h *Hub) whyEnded(ctx context.Context, id string, c engine.Container) error
 	if c.Err != "" {
 		lines = c.Err + "\n" + lines
 	}
-	return &ended{code: c.ExitCode, oom: c.OOMKilled, limit: h.cfg.Limits.Memory, lines: tail(lines, 1500)}
+	return &ended{code: c.ExitCode, oom: c.OOMKilled, limit: h.limitsOf(c.Labels[labelUser]).Memory, lines: tail(lines, 1500)}
 }
 
 // tail is the end of s, at most n bytes, from the start of a line.

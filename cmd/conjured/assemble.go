@@ -133,30 +133,14 @@ func (b *box) openHub(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	limited := b.settings.Limits.forMachine(info, b.place.State)
 	b.hub, err = hub.New(hub.Config{
 		Engine: b.engine, Run: b.place.Run, State: b.place.State, Instance: b.place.Instance,
 		Network: b.network().Name, Users: accounts{b.users}, Homes: homeMaker{b}, Starts: runtime.NumCPU(),
-		Limits: b.settings.Limits.over(hub.LimitsFor(info.CPUs, info.Memory, expectedStudents)),
+		Limits: limited.student, Teachers: limited.teacher,
 		Lesson: b.lessonConfig(), Progress: b.news, Notify: b.tell, Log: b.log,
 	})
 	return err
-}
-
-// expectedStudents is the class that memory is shared out for.
-const expectedStudents = 30
-
-// over puts the settings' limits over those of the machine's size.
-func (l limits) over(h hub.Limits) hub.Limits {
-	if l.MemoryMB > 0 {
-		h.Memory = int64(l.MemoryMB) << 20
-	}
-	if l.CPUs > 0 {
-		h.CPUs = l.CPUs
-	}
-	if l.Pids > 0 {
-		h.Pids = int64(l.Pids)
-	}
-	return h
 }
 
 func (b *box) openDoor(context.Context) (err error) {

@@ -28,8 +28,8 @@ func (b *box) Status(ctx context.Context) (api.Status, error) {
 	if err != nil {
 		return api.Status{}, err
 	}
-	for _, v := range servers {
-		out.Servers = append(out.Servers, api.Server{User: v.User, Name: v.Name, State: v.State, Since: v.Since})
+	if out.Servers, err = b.serversWithUsage(ctx, servers); err != nil {
+		return api.Status{}, err
 	}
 	for _, a := range b.users.List() {
 		if a.Disabled {

@@ -34,15 +34,6 @@ type settings struct {
 	SealAfter time.Duration `yaml:"seal_after"`
 }
 
-// limits bound one student's server; zero means "from the machine's size".
-type limits struct {
-	MemoryMB int     `yaml:"memory_mb"`
-	CPUs     float64 `yaml:"cpus"`
-	Pids     int     `yaml:"pids"`
-
-	EstimateMB int `yaml:"estimate_mb"` // what one server is reckoned with when many are started at once
-}
-
 // policy lists what docker-compose.override.yml may ask of this box beyond the usual;
 // custom.Policy says what each key means.
 type policy struct {
@@ -116,6 +107,7 @@ func settingsErrors(path string, err error) error {
 func settingNames() []string {
 	return []string{
 		"state", "listen", "images", "class", "limits", "policy", "seal_after", "memory_mb", "cpus", "pids", "estimate_mb",
+		"student", "teacher", "tmp_mb", "shm_mb", "open_files", "disk_mb",
 		"privileged", "host_net", "host_pid", "host_ipc", "host_paths", "devices", "cap_add",
 	}
 }

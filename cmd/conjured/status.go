@@ -52,10 +52,8 @@ func printStatus(out io.Writer, s api.Status) {
 	for _, j := range s.Jobs {
 		fmt.Fprintf(w, "working on\t%s: %s\n", j.Name, jobWords(j))
 	}
-	for _, v := range s.Servers {
-		fmt.Fprintf(w, "server\t%s, %s%s%s\n", v.User, v.State, sinceWords(v.Since), memoryWords(v.MemoryBytes))
-	}
 	w.Flush()
+	printServers(out, s.Servers)
 }
 
 func setupWords(s api.Status) string {
@@ -85,11 +83,4 @@ func sinceWords(t time.Time) string {
 		return ""
 	}
 	return " since " + t.Local().Format(time.TimeOnly)
-}
-
-func memoryWords(bytes int64) string {
-	if bytes == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", %d MB", bytes>>20)
 }
