@@ -34,11 +34,11 @@ func newTransport(c ProxyConfig, d *dialer) *http.Transport {
 
 // forward carries one request that is no upgrade.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, rt *route) {
-	out := p.request(r, rt)
-	if out.Body != nil {
-		defer out.Body.Close() // RoundTrip may read on after it has returned
-	}
-	res, err := p.trip.RoundTrip(out)
+	res, err := p.send(p.request(r, rt), func(status int, h http.Header) {
+		inbound(w.Header(), h)
+		w.WriteHeader(status)
+		clear(w.Header())
+	})
 	if err == nil && res.StatusCode == http.StatusSwitchingProtocols { // nobody asked for it
 		res.Body.Close()
 		err = errSwitched
@@ -49,6 +49,43 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, rt *route) {
 	}
 	defer res.Body.Close()
 	p.answer(w, r, res, rt)
+}
+
+// send sends out by the carrier if it can, else by the transport. early may be nil.
+func (p *Proxy) send(out *http.Request, early func(int, http.Header)) (*http.Response, error) {
+	switch {
+	case !p.carrier.carries(out):
+		if out.Body == nil {
+			return p.trip.RoundTrip(out)
+		}
+		// A connection for a long body to a socket is used once: it would outlive its route.
+		out.Close = out.Header["Upgrade"] == nil && isSocket(out.URL.Host)
+		res, err := p.trip.RoundTrip(out)
+		if err != nil {
+			out.Body.Close() // RoundTrip may read on after it has returned
+			return nil, err
+		}
+		res.Body = &bothBodies{res.Body, out.Body}
+		return res, nil
+	case out.Body == nil:
+		return p.carrier.send(out, nil, early)
+	}
+	buf := p.buffers.Get().(*[]byte)
+	defer p.buffers.Put(buf)
+	if _, err := io.ReadFull(out.Body, (*buf)[:out.ContentLength]); err != nil {
+		return nil, err
+	}
+	return p.carrier.send(out, (*buf)[:out.ContentLength], early)
+}
+
+// bothBodies closes what is sent with what is received.
+type bothBodies struct {
+	io.ReadCloser
+	sent io.Closer
+}
+
+func (b *bothBodies) Close() error {
+	return errors.Join(b.ReadCloser.Close(), b.sent.Close())
 }
 
 var errSwitched = errors.New("the target changes the protocol unasked")
@@ -73,7 +110,7 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, res *http.Respons
 
 // head makes h the header that the browser gets.
 func (p *Proxy) head(h http.Header, r *http.Request, res *http.Response) {
-	inbound(h, res)
+	inbound(h, res.Header)
 	if p.config.Response != nil {
 		p.config.Response(r, res.StatusCode, h)
 	}

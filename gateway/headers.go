@@ -81,13 +81,13 @@ func seen(h http.Header, r *http.Request) {
 }
 
 // inbound copies a target's header into w's.
-func inbound(w http.Header, res *http.Response) {
-	for name, values := range res.Header {
+func inbound(w, in http.Header) {
+	for name, values := range in {
 		if !hopByHop(name) {
 			w[name] = values
 		}
 	}
-	dropListed(w, res.Header["Connection"])
+	dropListed(w, in["Connection"])
 	for _, name := range []string{"Content-Type", "Date"} {
 		if _, ok := w[name]; !ok {
 			w[name] = nil // else net/http makes one up

@@ -130,7 +130,7 @@ func (l *labStreams) allowed(r *http.Request, rt *route) int {
 	for _, name := range []string{"Last-Event-Id", "Accept-Encoding", "Range", "If-None-Match", "If-Modified-Since"} {
 		ask.Header.Del(name)
 	}
-	res, err := l.proxy.trip.RoundTrip(ask)
+	res, err := l.proxy.send(ask, nil)
 	if err != nil {
 		return http.StatusServiceUnavailable
 	}

@@ -79,6 +79,7 @@ type Proxy struct {
 	config  ProxyConfig
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	trip    http.RoundTripper
+	carrier carrier
 	buffers sync.Pool // *[]byte of bodyBuffer
 	flights flights
 	pumps   sync.WaitGroup
@@ -104,7 +105,8 @@ func NewProxy(c ProxyConfig) (*Proxy, error) {
 	if c.Key == nil {
 		c.Key = PathKey
 	}
-	p := &Proxy{config: c, dial: d.dial, trip: newTransport(c, d)}
+	p := &Proxy{config: c, dial: d.dial, trip: newTransport(c, d), carrier: carrier{dial: d.dial, firstByte: c.FirstByte}}
+	c.Routes.onGone(func(t target) { p.carrier.forget(t.host) })
 	p.buffers.New = func() any { b := make([]byte, bodyBuffer); return &b }
 	return p, nil
 }
@@ -124,6 +126,7 @@ func (p *Proxy) CloseUser(user string) { p.flights.close(user) }
 
 func (p *Proxy) wait() {
 	p.pumps.Wait()
+	p.carrier.close()
 	if t, ok := p.trip.(*http.Transport); ok {
 		t.CloseIdleConnections()
 	}

@@ -58,6 +58,7 @@ type Routes struct {
 
 	writing sync.Mutex // one writer at a time; readers never take it
 	count   int
+	gone    func(target) // called by the writer for what no longer leads anywhere; may be nil
 }
 
 // route is a prefix and its target. Only last changes.
@@ -145,6 +146,8 @@ func (t *Routes) place(k string, r *route) error {
 			return ErrTooMany
 		}
 		t.count++
+	} else if t.gone != nil && at.route.target != r.target {
+		defer t.gone(at.route.target)
 	}
 	t.root.Store(root.with(t.seed, k, r))
 	t.touched()
@@ -182,9 +185,13 @@ func (t *Routes) DeleteBelow(path string) int {
 
 // remove takes away the route at k, which is there. The caller is the writer.
 func (t *Routes) remove(k string) {
-	root := t.root.Load().without(t.seed, k)
+	was := t.root.Load()
+	root := was.without(t.seed, k)
 	if root == nil {
 		root = &node{}
+	}
+	if t.gone != nil {
+		defer t.gone(was.at(k).route.target)
 	}
 	t.count--
 	t.root.Store(root)
@@ -219,6 +226,14 @@ func (t *Routes) All() iter.Seq[Route] {
 			}
 		}
 	}
+}
+
+// onGone has f called for each target that a route has led to and no longer does,
+// after the change can be seen. f must not change the table.
+func (t *Routes) onGone(f func(target)) {
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	t.gone = f
 }
 
 // find is the route for a request, nil when there is none.

@@ -77,6 +77,8 @@ const socketSuffix = ".socket.invalid"
 // connections per socket; .invalid can never be a real host (RFC 2606).
 func socketHost(path string) string { return hex.EncodeToString([]byte(path)) + socketSuffix }
 
+func isSocket(host string) bool { return strings.HasSuffix(host, socketSuffix) }
+
 // socketOf undoes socketHost for a dialled "host:port"; false for other hosts.
 func socketOf(addr string) (string, bool) {
 	host, _, _ := strings.Cut(addr, ":")
