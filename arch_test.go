@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"hub":                {"notice", "progress", "users", "homes", "engine"},
 	"gateway":            {"notice", "progress", "api"},
 	"gateway/session":    {},
+	"gateway/chp":        {"gateway"},
 	"appliance":          {"notice", "progress", "custom", "users"},
 	"api":                {"notice", "progress"},
 	"client":             {"api", "notice", "progress"},
@@ -50,6 +51,8 @@ var owners = map[string][]string{
 	"github.com/fsnotify/fsnotify":          {"usbwatch"},
 	"github.com/coreos/go-systemd/v22":      {"systemd"},
 	"github.com/spf13/cobra":                {"cmd/conjured"},
+	"github.com/spf13/pflag":                {"cmd/conjured", "gateway/chp"}, // the original's flags are no subcommands
+	"github.com/VictoriaMetrics/metrics":    {"gateway/chp"},
 }
 
 type pkg struct {

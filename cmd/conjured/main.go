@@ -8,9 +8,11 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/conjuring/conjured/client"
+	"github.com/conjuring/conjured/gateway/chp"
 )
 
 // version is set by the linker (make build).
@@ -32,6 +34,9 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if filepath.Base(os.Args[0]) == chp.Name {
+		return chp.Run(ctx, chp.Config{Args: os.Args[1:], Getenv: os.Getenv, Out: os.Stdout, Err: os.Stderr})
+	}
 	t := newTerminal(os.Stdout, os.Stderr)
 	err := newRoot(t).ExecuteContext(ctx)
 	code := exitCode(ctx, err)
