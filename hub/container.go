@@ -23,7 +23,7 @@ const (
 // key is the identity of a hub made from s by this daemon. Where the teacher's files
 // lie is no part of it: the fingerprint says what they are.
 func (s Spec) key() (string, error) {
-	py, err := pythonHash()
+	py, err := pythonHash(pythonFiles)
 	if err != nil {
 		return "", err
 	}

@@ -63,7 +63,7 @@ func (h *Hub) Deploy(ctx context.Context, s Spec, sink progress.Sink) (notice.Li
 	if same, notes := h.unchanged(ctx, serving, key, s); same {
 		return notes, nil
 	}
-	python, err := h.writePython()
+	python, err := h.writePython(pythonFiles)
 	if err != nil {
 		return nil, err
 	}

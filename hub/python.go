@@ -4,40 +4,50 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/conjuring/conjured/engine"
 )
 
 //go:embed python/conjured_hub/*.py python/conjured_hub/templates/*.html
 var pythonFiles embed.FS
 
-// pythonPath is where the hub's container finds the Python half.
-const pythonPath = "/opt/conjured/hub-python"
+//go:embed python/conjured_server/*.py
+var serverFiles embed.FS
 
-// pythonHash is the Python half's identity.
-func pythonHash() (string, error) {
+// pythonPath is where the hub's container finds the Python half, and startPath where
+// students' containers find what starts their server.
+const (
+	pythonPath = "/opt/conjured/hub-python"
+	startPath  = "/opt/conjured/server-python"
+)
+
+// pythonHash is the identity of the Python half, or of what starts a server.
+func pythonHash(files embed.FS) (string, error) {
 	h := sha256.New()
-	err := fs.WalkDir(pythonFiles, ".", func(path string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		b, err := pythonFiles.ReadFile(path)
+		b, err := files.ReadFile(path)
 		fmt.Fprintf(h, "%s %d\n", path, len(b))
 		h.Write(b)
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("cannot read the hub's python files: %w", err)
+		return "", fmt.Errorf("cannot read the python files: %w", err)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8]), nil
 }
 
-// writePython writes the Python half into a directory of its own, where a hub that
-// runs an older one is not disturbed, and gives that directory.
-func (h *Hub) writePython() (string, error) {
-	hash, err := pythonHash()
+// writePython writes files into a directory of their own, where a container that
+// runs older ones is not disturbed, and gives that directory.
+func (h *Hub) writePython(files embed.FS) (string, error) {
+	hash, err := pythonHash(files)
 	if err != nil {
 		return "", err
 	}
@@ -47,10 +57,10 @@ func (h *Hub) writePython() (string, error) {
 	}
 	tmp, err := os.MkdirTemp(h.paths.python, ".new-")
 	if err != nil {
-		return "", fmt.Errorf("cannot write the hub's python files: %w", err)
+		return "", fmt.Errorf("cannot write the python files: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	sub, err := fs.Sub(pythonFiles, "python")
+	sub, err := fs.Sub(files, "python")
 	if err == nil {
 		err = os.CopyFS(tmp, sub)
 	}
@@ -60,13 +70,26 @@ func (h *Hub) writePython() (string, error) {
 	if err == nil {
 		err = os.Rename(tmp, dir)
 	}
+	if errors.Is(err, fs.ErrExist) { // several servers start at once
+		return dir, nil
+	}
 	if err == nil {
 		err = syncDir(h.paths.python)
 	}
 	if err != nil {
-		return "", fmt.Errorf("cannot write the hub's python files: %w", err)
+		return "", fmt.Errorf("cannot write the python files: %w", err)
 	}
 	return dir, nil
+}
+
+// withOurStart adds to a student's container the files that start its server.
+func (h *Hub) withOurStart(s engine.Spec) (engine.Spec, error) {
+	dir, err := h.writePython(serverFiles)
+	if err != nil {
+		return s, err
+	}
+	s.Mounts = append(s.Mounts, engine.Mount{Source: dir, Target: startPath, ReadOnly: true, NoCreate: true})
+	return s, nil
 }
 
 // readable lets the hub's user read a tree, whatever our umask is, and makes it

@@ -21,7 +21,7 @@ func (h *Hub) serverSpec(id string, ask startRequest, a Account, class Class, ho
 	s := merge(class.Server, engine.Spec{
 		Name: h.containerName(id), Image: class.Image, Network: h.cfg.Network,
 		User: fmt.Sprintf("%d:%d", a.UID, a.GID), WorkDir: "/home/" + a.Name, Hostname: hostname(a.Name),
-		Entrypoint: []string{"/opt/conjured/bin/launch", "base@current", "jupyterhub-singleuser"},
+		Entrypoint: []string{"/opt/conjured/bin/launch", "base@current", "python", startPath + "/conjured_server"},
 		Cmd: []string{
 			"--ServerApp.sock=" + h.paths.sock(id), "--ServerApp.sock_mode=0666",
 			"--ServerApp.ip=", "--KernelManager.transport=ipc",
@@ -148,7 +148,7 @@ func withoutNames(env, ours []string) []string {
 
 // withoutTargets drops the mounts that would hide one of ours.
 func withoutTargets(ms []engine.Mount, ours engine.Spec) []engine.Mount {
-	taken := []string{EnvPath, "/shared", "/home", "/etc/passwd", "/etc/group"}
+	taken := []string{EnvPath, startPath, "/shared", "/home", "/etc/passwd", "/etc/group"}
 	for _, m := range ours.Mounts {
 		taken = append(taken, m.Target)
 	}

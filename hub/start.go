@@ -154,7 +154,10 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 	if wasEnded {
 		s.tell(event{State: starting, Message: sentences(last.What, last.Do), Progress: 45})
 	}
-	err = h.launch(ctx, id, h.fenced(ctx, h.serverSpec(id, s.ask, a, class, home)))
+	spec, err := h.withOurStart(h.serverSpec(id, s.ask, a, class, home))
+	if err == nil {
+		err = h.launch(ctx, id, h.fenced(ctx, spec))
+	}
 	if err == nil {
 		s.tell(event{State: starting, Message: "Loading Jupyter.", Progress: 60})
 		err = h.awaitReady(ctx, id, s.ask.Env["JUPYTERHUB_SERVICE_PREFIX"])

@@ -135,7 +135,7 @@ func (h *Hub) revive(ctx context.Context, s Spec, dead *engine.Container) error 
 			Do:    "nothing; if you see this often, run conjured doctor",
 		})
 	}
-	python, err := h.writePython()
+	python, err := h.writePython(pythonFiles)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ dropped=$(go tool -modfile=tools/go.mod errcheck -ignoretests -exclude tools/err
 cd hub/python
 "$py/ruff" check --quiet .
 "$py/ruff" format --check --quiet .
-"$py/mypy" conjured_hub
+"$py/mypy" conjured_hub conjured_server
 "$py/ruff" check --quiet --isolated --select E,F,W,B --line-length 130 ../../environments/build ../../layers/image
 "$py/mypy" ../../environments/build/*.py
 "$py/python" -m pytest -q -p no:cacheprovider
