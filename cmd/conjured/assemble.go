@@ -133,11 +133,14 @@ func (b *box) openHub(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if b.fence, err = newFence(b.engine, b.settings, b.network().Name); err != nil {
+		return err
+	}
 	limited := b.settings.Limits.forMachine(info, b.place.State)
 	b.hub, err = hub.New(hub.Config{
 		Engine: b.engine, Run: b.place.Run, State: b.place.State, Instance: b.place.Instance,
 		Network: b.network().Name, Users: accounts{b.users}, Homes: homeMaker{b}, Starts: runtime.NumCPU(),
-		Limits: limited.student, Teachers: limited.teacher,
+		Limits: limited.student, Teachers: limited.teacher, Fence: b.fence.ensure,
 		Lesson: b.lessonConfig(), Progress: b.news, Notify: b.tell, Log: b.log,
 	})
 	return err

@@ -46,6 +46,7 @@ type box struct {
 	door   *gateway.Server
 	owner  *appliance.Appliance
 	front  *front
+	fence  *fence
 	feed   *gateway.Feed // notices inside Lab
 
 	shelf    *shelf                          // folders that were read, by setup
@@ -78,6 +79,7 @@ func (b *box) run(ctx context.Context) error {
 		func() error { return b.routes.Run(rest) },
 		func() error { return b.hub.Run(rest) },
 		func() error { b.watchEngine(rest); return nil },
+		func() error { b.watchFence(rest); return nil },
 	}
 	for _, s := range sockets {
 		parts = append(parts, func() error { return s.serve(rest) })
@@ -98,7 +100,10 @@ func (b *box) run(ctx context.Context) error {
 
 // close ends the class's containers; homes, accounts and images stay.
 func (b *box) close(ctx context.Context) error {
-	return b.hub.StopAll(ctx)
+	if err := b.hub.StopAll(ctx); err != nil {
+		return err
+	}
+	return removeNetwork(ctx, b.engine, b.place)
 }
 
 // socket is an HTTP server on a unix socket of the run directory.

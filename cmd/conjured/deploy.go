@@ -63,7 +63,7 @@ func (b *box) deploy(ctx context.Context, x appliance.Action, sink progress.Sink
 
 // network is the students' bridge: no student reaches another one's container.
 func (b *box) network() engine.Network {
-	return engine.Network{Name: "conjured-" + b.place.Instance, Isolated: true}
+	return engine.Network{Name: networkName(b.place), Isolated: true}
 }
 
 // placeSrv lays the teacher's srv/ out for the hub: flat, as the old project did (A9),

@@ -38,6 +38,9 @@ func runDown(ctx context.Context, g *global) error {
 	if err != nil {
 		return err
 	}
+	if err := removeNetwork(ctx, e, p); err != nil {
+		return err
+	}
 	if g.t.json {
 		return g.t.encode(map[string]int{"removed": n})
 	}

@@ -29,6 +29,9 @@ type settings struct {
 	Limits limits   `yaml:"limits"`
 	Policy policy   `yaml:"policy"`
 
+	StudentsNetwork string   `yaml:"students_network"` // "internet" (default) or "none"
+	StudentsReach   []string `yaml:"students_reach"`   // neighbours that students may reach all the same
+
 	// SealAfter is how long nobody's server may have been starting before latest is
 	// made: that takes a core for up to a minute. Default one minute.
 	SealAfter time.Duration `yaml:"seal_after"`
@@ -107,7 +110,7 @@ func settingsErrors(path string, err error) error {
 func settingNames() []string {
 	return []string{
 		"state", "listen", "images", "class", "limits", "policy", "seal_after", "memory_mb", "cpus", "pids", "estimate_mb",
-		"student", "teacher", "tmp_mb", "shm_mb", "open_files", "disk_mb",
+		"students_network", "students_reach", "student", "teacher", "tmp_mb", "shm_mb", "open_files", "disk_mb",
 		"privileged", "host_net", "host_pid", "host_ipc", "host_paths", "devices", "cap_add",
 	}
 }
