@@ -8,7 +8,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"conjured": main})
+	testscript.Main(m, map[string]func(){"conjured": main, "configurable-http-proxy": main})
 }
 
 // TestCommands runs the scripts of testdata/script against the real main.
