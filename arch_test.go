@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"environments":       {"notice", "progress"},
 	"hub":                {"notice", "progress", "users", "homes", "engine"},
 	"gateway":            {"notice", "progress", "api"},
+	"gateway/desk":       {"notice", "progress", "gateway/session"},
 	"gateway/session":    {},
 	"gateway/chp":        {"gateway"},
 	"appliance":          {"notice", "progress", "custom", "users"},

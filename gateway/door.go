@@ -42,6 +42,9 @@ func newDoor(c Config) (*door, error) {
 	d.own.HandleFunc("GET /conjured/health", d.health)
 	d.own.HandleFunc("GET /conjured/static/{name}", d.pages.static)
 	d.own.HandleFunc("/conjured/", d.unknown)
+	for _, p := range c.DeskPaths {
+		d.own.Handle(p, c.Desk)
+	}
 	return d, nil
 }
 

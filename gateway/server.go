@@ -38,6 +38,8 @@ type Config struct {
 	Statics   Statics       // see [ProxyConfig]; may be nil
 	Compress  Compressor    // see [ProxyConfig]; may be nil
 	Feed      *Feed         // notices inside Lab; nil leaves the address to the students' servers
+	Desk      http.Handler  // answers DeskPaths; may be nil
+	DeskPaths []string      // below Reserved, as patterns of [http.ServeMux] without a method
 	Log       *slog.Logger
 }
 

@@ -255,3 +255,7 @@ func random() string {
 	rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
 }
+
+// ID names the session inside this process. It is no secret: the cookie cannot be
+// made from it.
+func (e *Session) ID() string { return hex.EncodeToString(e.key[:8]) }
