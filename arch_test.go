@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"gateway/desk":       {"notice", "progress", "gateway/session"},
 	"gateway/session":    {},
 	"gateway/chp":        {"gateway"},
+	"gateway/statics":    {},
 	"appliance":          {"notice", "progress", "custom", "users"},
 	"api":                {"notice", "progress"},
 	"client":             {"api", "notice", "progress"},
@@ -54,6 +55,9 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":                {"cmd/conjured"},
 	"github.com/spf13/pflag":                {"cmd/conjured", "gateway/chp"}, // the original's flags are no subcommands
 	"github.com/VictoriaMetrics/metrics":    {"gateway/chp"},
+	"github.com/klauspost/compress":         {"gateway/statics"},
+	"github.com/andybalholm/brotli":         {"gateway/statics"},
+	"github.com/cespare/xxhash":             {"gateway/statics"},
 }
 
 type pkg struct {

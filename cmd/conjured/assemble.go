@@ -31,7 +31,7 @@ func assemble(ctx context.Context, s settings, p place, log *slog.Logger, stop c
 		records: records{p.built()}, applying: make(chan struct{}, 1), feed: gateway.NewFeed(),
 	}
 	for _, step := range []func(context.Context) error{
-		b.readRecipe, b.connect, b.openAccounts, b.openImages, b.openEnvironments, b.openOwner, b.openHub, b.openDoor,
+		b.readRecipe, b.connect, b.openAccounts, b.openImages, b.openEnvironments, b.openOwner, b.openHub, b.openStatics, b.openDoor,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -156,6 +156,7 @@ func (b *box) openDoor(context.Context) (err error) {
 	b.front = &front{snapshot: b.owner.Snapshot, board: b.board, since: b.began}
 	b.door, err = gateway.New(gateway.Config{
 		Listen: b.settings.Listen, Routes: b.routes, Class: b.front, Progress: b.news, Feed: b.feed, Log: b.log,
+		Statics: b.statics, Compress: b.statics,
 		Sockets: []string{b.place.Run + "/hub", b.place.Run + "/servers"},
 	})
 	return err

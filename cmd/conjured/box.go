@@ -34,20 +34,21 @@ type box struct {
 	began    time.Time
 	stopped  context.CancelFunc // begins to stop everything (conjured down)
 
-	news   *progress.Hub
-	engine *engine.Engine
-	users  *users.Store
-	homes  *homes.Homes
-	images *layers.Builder
-	store  *environments.Store
-	envs   *environments.Builder
-	hub    *hub.Hub
-	routes *gateway.Routes
-	door   *gateway.Server
-	owner  *appliance.Appliance
-	front  *front
-	fence  *fence
-	feed   *gateway.Feed // notices inside Lab
+	news    *progress.Hub
+	engine  *engine.Engine
+	users   *users.Store
+	homes   *homes.Homes
+	images  *layers.Builder
+	store   *environments.Store
+	envs    *environments.Builder
+	hub     *hub.Hub
+	routes  *gateway.Routes
+	door    *gateway.Server
+	owner   *appliance.Appliance
+	front   *front
+	fence   *fence
+	feed    *gateway.Feed // notices inside Lab
+	statics *students
 
 	shelf    *shelf                          // folders that were read, by setup
 	board    *board                          // what people are told, beside what the owner tells
@@ -79,6 +80,7 @@ func (b *box) run(ctx context.Context) error {
 		func() error { return b.routes.Run(rest) },
 		func() error { return b.hub.Run(rest) },
 		func() error { b.watchEngine(rest); return nil },
+		func() error { return b.statics.cache.Run(rest) },
 		func() error { b.watchFence(rest); return nil },
 	}
 	for _, s := range sockets {

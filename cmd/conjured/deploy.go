@@ -47,6 +47,7 @@ func (b *box) deploy(ctx context.Context, x appliance.Action, sink progress.Sink
 	if err := b.store.Flip(environments.Current, g); err != nil {
 		return l, err
 	}
+	b.refreshStatics()
 	b.hub.SetClass(hub.Class{
 		Image: img.System, EnvDir: b.store.Root(), Shared: b.place.join("content", custom.SharedDir),
 		Server: b.serverSpec(f.Override()),
