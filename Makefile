@@ -60,6 +60,8 @@ lock: tools
 	@UV=$(CURDIR)/$(PY)/uv layers/lock/renew.sh
 	@cd hub/python && $(CURDIR)/$(PY)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command 'make lock' -o requirements-dev.lock requirements-dev.in
+	@cd gateway/chp/testdata && $(CURDIR)/$(PY)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command 'make lock' -o requirements.lock requirements.in
 
 clean:
 	@$(SUDO) $(BIN) down --state "$(STATE)" 2>/dev/null || true

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -40,6 +41,15 @@ func Debootstrap() Part { return binary("debootstrap") }
 
 // Python is an interpreter with the pinned checkers for our Python files.
 func Python() Part { return binary("python3") }
+
+// Tools are the pinned Python tools (uv) that "make tools" puts below root, the source's
+// first folder. They are promised with the interpreter.
+func Tools(root string) Part {
+	return Part{"python3", func() error {
+		_, err := os.Stat(filepath.Join(root, ".cache/py/bin/uv"))
+		return err
+	}}
+}
 
 func binary(name string) Part {
 	return Part{name, func() error { _, err := exec.LookPath(name); return err }}
