@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -35,9 +36,9 @@ func newTransport(c ProxyConfig, d *dialer) *http.Transport {
 // forward carries one request that is no upgrade.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, rt *route) {
 	res, err := p.send(p.request(r, rt), func(status int, h http.Header) {
-		inbound(w.Header(), h)
+		w.Header()["Link"] = h["Link"] // all that an early answer is for
 		w.WriteHeader(status)
-		clear(w.Header())
+		delete(w.Header(), "Link")
 	})
 	if err == nil && res.StatusCode == http.StatusSwitchingProtocols { // nobody asked for it
 		res.Body.Close()
@@ -92,7 +93,7 @@ var errSwitched = errors.New("the target changes the protocol unasked")
 
 // answer passes on what a target says.
 func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, res *http.Response, rt *route) {
-	p.head(w.Header(), r, res)
+	p.head(w.Header(), r, res, rt)
 	for name := range res.Trailer {
 		w.Header().Add("Trailer", name)
 	}
@@ -109,8 +110,11 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, res *http.Respons
 }
 
 // head makes h the header that the browser gets.
-func (p *Proxy) head(h http.Header, r *http.Request, res *http.Response) {
+func (p *Proxy) head(h http.Header, r *http.Request, res *http.Response, rt *route) {
 	inbound(h, res.Header)
+	if !p.config.TrustTargets && strings.HasPrefix(rt.path, "/user/") {
+		confine(h, rt.path)
+	}
 	if p.config.Response != nil {
 		p.config.Response(r, res.StatusCode, h)
 	}
@@ -160,6 +164,11 @@ func (p *Proxy) body(w http.ResponseWriter, res *http.Response, rt *route) error
 
 // failed answers for a target that cannot be reached or did not answer.
 func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, rt *route, err error) {
+	if g, ok := connOf(r).(*guard); ok && g.bad.Load() {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
 	if r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // the browser went, or the user was closed
 	}

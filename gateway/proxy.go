@@ -36,6 +36,10 @@ type ProxyConfig struct {
 	TLS          *tls.Config   // for https targets; nil: the system's
 	FirstByte    time.Duration // how long a target may take to begin its answer; 0: for ever
 
+	// TrustTargets lets what the servers below /user/ say about the whole site pass:
+	// cookies for other paths, Clear-Site-Data and their like.
+	TrustTargets bool
+
 	// Request has the last word on the header that goes to a target, Response on the
 	// one that comes back. Either may be nil.
 	Request  func(r *http.Request, out http.Header)
@@ -134,6 +138,7 @@ func (p *Proxy) wait() {
 
 // ServeHTTP answers with what the target of r's route answers.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	closeUnlessHijacked(w, r)
 	k, ws := p.config.Key(r), isWebsocket(r)
 	var f flight
 	if user := userOf(k); user != "" {

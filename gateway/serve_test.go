@@ -44,6 +44,11 @@ type house struct {
 // open starts a front door whose class serves.
 func open(t testing.TB) *house {
 	t.Helper()
+	return openWith(t, Limits{})
+}
+
+func openWith(t testing.TB, limits Limits) *house {
+	t.Helper()
 	run, err := os.MkdirTemp("", "gw") // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +61,7 @@ func open(t testing.TB) *house {
 	h := &house{t: t, run: run, routes: routes, class: &room{}, work: &progress.Hub{}}
 	h.class.phase.Store(api.Serving)
 	h.Server, err = New(Config{
-		Listen: []string{"127.0.0.1:0"}, Routes: routes, Sockets: []string{run}, Class: h.class, Progress: h.work, Feed: NewFeed(),
+		Listen: []string{"127.0.0.1:0"}, Routes: routes, Sockets: []string{run}, Class: h.class, Progress: h.work, Feed: NewFeed(), Limits: limits,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,7 @@ type Config struct {
 	Desk      http.Handler  // answers DeskPaths; may be nil
 	DeskPaths []string      // below Reserved, as patterns of [http.ServeMux] without a method
 	Log       *slog.Logger
+	Limits    Limits // on clients; the zero value has sane ones
 }
 
 // Server is the front door.
@@ -123,10 +124,11 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) serve(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	seats := newSeats(s.config.Limits)
 	srv := &http.Server{
 		Handler:           s.door,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
+		ReadHeaderTimeout: seats.limits.Head,
+		IdleTimeout:       seats.limits.Idle,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return work },
 		ConnContext:       WithConn,
@@ -135,7 +137,7 @@ func (s *Server) serve(ctx context.Context) error {
 	s.door.start(work)
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
-		go func() { failed <- srv.Serve(l) }()
+		go func() { failed <- srv.Serve(&guardedListener{l, seats}) }()
 	}
 	running := len(s.listeners)
 	var err error

@@ -63,7 +63,7 @@ func (p *Proxy) upgrade(w http.ResponseWriter, r *http.Request, rt *route, f fli
 		return
 	}
 	unwatch()
-	head := p.switched(r, res, br)
+	head := p.switched(r, res, rt, br)
 	client, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		_ = up.Close()
@@ -120,10 +120,10 @@ func shake(up net.Conn, br *bufio.Reader, out *http.Request) (*http.Response, er
 
 // switched is what the browser gets: the answer's head and the bytes that came
 // right behind it.
-func (p *Proxy) switched(r *http.Request, res *http.Response, br *bufio.Reader) []byte {
+func (p *Proxy) switched(r *http.Request, res *http.Response, rt *route, br *bufio.Reader) []byte {
 	var b bytes.Buffer
 	h := make(http.Header, len(res.Header))
-	p.head(h, r, res)
+	p.head(h, r, res, rt)
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, res.Header["Upgrade"]
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	_ = h.Write(&b)
@@ -137,7 +137,7 @@ func (p *Proxy) switched(r *http.Request, res *http.Response, br *bufio.Reader) 
 func (p *Proxy) join(a, b net.Conn, rt *route, f flight) {
 	var ended atomic.Int32
 	half := func(dst, src net.Conn) {
-		err := p.pump(dst, src, rt)
+		err := p.pump(bare(dst), bare(src), rt)
 		first := ended.Add(1) == 1
 		if first && err == nil && closeWrite(dst) {
 			// A proper end: the other direction may say its last words.

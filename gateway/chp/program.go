@@ -91,6 +91,7 @@ func (p *program) engine() error {
 		ChangeOrigin: o.changeOrigin,
 		TLS:          p.tls.client,
 		FirstByte:    time.Duration(o.firstByte),
+		TrustTargets: true,
 	}
 	if o.noForward {
 		c.Claims = gateway.KeepClaims
