@@ -133,7 +133,10 @@ func newRealClass(t *testing.T) *realClass {
 		Engine: e, Run: run, State: t.TempDir(), Instance: instance, Network: network,
 		Users: c.roster, Homes: c.roster, Limits: LimitsFor(2, 8*gib, 10),
 		Notify: func(n notice.Notice) { c.notes <- n },
-		Log:    slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Fence: func(ctx context.Context) error {
+			return e.EnsureFence(ctx, engine.Fence{Network: network, Internet: true})
+		},
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	c.conf = &cfg
 	var stop func()
@@ -183,6 +186,7 @@ func newRealClass(t *testing.T) *realClass {
 		}
 		stop()
 		e.RemoveNetwork(ctx, network)
+		e.RemoveFence(ctx)
 	})
 	return c
 }
