@@ -20,8 +20,8 @@ import (
 
 // The hub's questions. Each request carries the token in Authorization.
 //
-//	POST   /v1/auth                {user, password, address} -> {name, admin}, 403 {message} or 429 {message, wait}
-//	GET    /v1/accounts/{name}     -> {name, admin} or 404
+//	POST   /v1/auth                {user, password, address} -> {name, admin, mark}, 403 {message} or 429 {message, wait}
+//	GET    /v1/accounts/{name}     -> {name, admin, mark} or 404
 //	POST   /v1/servers             {user, server, env} -> {id, url, state, token}
 //	GET    /v1/servers/{id}        -> {id, state, code, message}
 //	GET    /v1/servers/{id}/events -> one JSON event a line, until the start ends
@@ -53,6 +53,7 @@ type serverAnswer struct {
 type accountAnswer struct {
 	Name  string `json:"name"`
 	Admin bool   `json:"admin"`
+	Mark  string `json:"mark,omitempty"`
 }
 
 type refusal struct {
@@ -96,7 +97,7 @@ func (h *Hub) answerAuth(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.present(a.Name)
-	reply(w, http.StatusOK, accountAnswer{a.Name, a.Admin})
+	reply(w, http.StatusOK, accountAnswer{a.Name, a.Admin, a.Mark})
 }
 
 // refuseLogin says why, and for a login that was not looked at how long to wait.
@@ -135,7 +136,7 @@ func (h *Hub) answerAccount(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.used(a.Name) // JupyterHub asks when they do something in it
-	reply(w, http.StatusOK, accountAnswer{a.Name, a.Admin})
+	reply(w, http.StatusOK, accountAnswer{a.Name, a.Admin, a.Mark})
 }
 
 func (h *Hub) answerStart(w http.ResponseWriter, r *http.Request) {

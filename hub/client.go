@@ -36,3 +36,17 @@ func (h *Hub) EndLogins(ctx context.Context, user, keep string) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Places tells who waits for their first server, with their number in the queue: 1 is
+// next.
+func (h *Hub) Places() map[string]int {
+	h.queue.mu.Lock()
+	defer h.queue.mu.Unlock()
+	places := map[string]int{}
+	for i, t := range h.queue.waiting {
+		if t.nth == 0 {
+			places[t.user] = i + 1
+		}
+	}
+	return places
+}

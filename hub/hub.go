@@ -52,6 +52,9 @@ type Account struct {
 	Name     string
 	UID, GID int
 	Admin    bool // may use JupyterHub's admin page; never root
+	// Mark changes when the account's sessions are to end: a browser that logged in
+	// under another one must log in again. "" says nothing.
+	Mark string
 }
 
 // Users knows the accounts.

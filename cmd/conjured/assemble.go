@@ -15,6 +15,7 @@ import (
 	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/gateway"
+	"github.com/conjuring/conjured/gateway/desk"
 	"github.com/conjuring/conjured/homes"
 	"github.com/conjuring/conjured/hub"
 	"github.com/conjuring/conjured/layers"
@@ -31,7 +32,7 @@ func assemble(ctx context.Context, s settings, p place, log *slog.Logger, stop c
 		records: records{p.built()}, applying: make(chan struct{}, 1), feed: gateway.NewFeed(),
 	}
 	for _, step := range []func(context.Context) error{
-		b.readRecipe, b.connect, b.openAccounts, b.openImages, b.openEnvironments, b.openOwner, b.openHub, b.openStatics, b.openDoor,
+		b.readRecipe, b.connect, b.openAccounts, b.openImages, b.openEnvironments, b.openOwner, b.openHub, b.openStatics, b.openDesk, b.openDoor,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -157,7 +158,7 @@ func (b *box) openDoor(context.Context) (err error) {
 	b.door, err = gateway.New(gateway.Config{
 		Listen: b.settings.Listen, Routes: b.routes, Class: b.front, Progress: b.news, Feed: b.feed, Log: b.log,
 		Statics: b.statics, Compress: b.statics,
-		Sockets: []string{b.place.Run + "/hub", b.place.Run + "/servers"},
+		Sockets: []string{b.place.Run + "/hub", b.place.Run + "/servers"}, Desk: b.desk, DeskPaths: desk.Paths(),
 	})
 	return err
 }

@@ -31,6 +31,13 @@ func (b *board) add(n notice.Notice) {
 	b.recent = b.recent[max(0, len(b.recent)-keepRecent):]
 }
 
+// remove takes back what was added; the folder's notices stay.
+func (b *board) remove(n notice.Notice) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.recent = slices.DeleteFunc(b.recent, func(o notice.Notice) bool { return o == n })
+}
+
 func (b *board) list() notice.List {
 	b.mu.Lock()
 	defer b.mu.Unlock()

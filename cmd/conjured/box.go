@@ -18,6 +18,7 @@ import (
 	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/gateway"
+	"github.com/conjuring/conjured/gateway/desk"
 	"github.com/conjuring/conjured/homes"
 	"github.com/conjuring/conjured/hub"
 	"github.com/conjuring/conjured/layers"
@@ -44,6 +45,7 @@ type box struct {
 	hub     *hub.Hub
 	routes  *gateway.Routes
 	door    *gateway.Server
+	desk    *desk.Desk
 	owner   *appliance.Appliance
 	front   *front
 	fence   *fence
@@ -77,6 +79,7 @@ func (b *box) run(ctx context.Context) error {
 	var g errgroup.Group
 	parts := []func() error{
 		func() error { return b.door.Serve(rest) },
+		func() error { return b.desk.Run(rest) },
 		func() error { return b.routes.Run(rest) },
 		func() error { return b.hub.Run(rest) },
 		func() error { b.watchEngine(rest); return nil },

@@ -40,7 +40,11 @@ func (a accounts) Authenticate(ctx context.Context, user, password, address stri
 	case err != nil:
 		return hub.Account{}, err
 	}
-	return hub.Account{Name: acc.Name, UID: acc.UID, GID: classGroup, Admin: acc.Admin}, nil
+	return a.account(acc), nil
+}
+
+func (a accounts) account(acc users.Account) hub.Account {
+	return hub.Account{Name: acc.Name, UID: acc.UID, GID: classGroup, Admin: acc.Admin, Mark: a.Mark(acc.Name)}
 }
 
 func refused(code, what, do string) error {
@@ -54,7 +58,7 @@ func (a accounts) Lookup(user string) (hub.Account, bool) {
 	if err != nil || acc.Disabled {
 		return hub.Account{}, false
 	}
-	return hub.Account{Name: acc.Name, UID: acc.UID, GID: classGroup, Admin: acc.Admin}, true
+	return a.account(acc), true
 }
 
 // homeMaker is homes as the hub asks it.

@@ -21,6 +21,10 @@ def refusal(e: Refused) -> web.HTTPError:
 class ConjuredAuthenticator(Authenticator):
     """Asks at each login, and again while a user is active, so that a removed one is out."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._marks: dict[str, str] = {}  # of those who log in for the first time
+
     def normalize_username(self, username: str) -> str:
         """The daemon's spelling stands: it knows the accounts."""
         return username
@@ -39,14 +43,36 @@ class ConjuredAuthenticator(Authenticator):
         except Unreachable as e:
             self.log.error("Login could not be checked: %s", e)
             raise web.HTTPError(503, "The class is being restarted. Try again in a moment.") from e
+        mark = str(answer.get("mark", ""))
+        if user := handler.find_user(answer["name"]):
+            self._stamp(user, mark)
+        else:
+            self._marks[answer["name"]] = mark
         return {"name": answer["name"], "admin": bool(answer["admin"])}
 
+    def add_user(self, user: Any) -> Any:
+        """Somebody who has never been here before: their cookies are of today's mark from the first one on."""
+        self._stamp(user, self._marks.pop(user.name, ""))
+        return super().add_user(user)
+
+    def _stamp(self, user: Any, mark: str) -> bool:
+        """Make cookies of another mark worthless; tells whether there can have been some."""
+        if not mark or user.orm_user.cookie_id == mark:
+            return False
+        user.orm_user.cookie_id = mark
+        user.db.commit()
+        return True
+
     async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
-        """False ends the session of somebody who is no longer on the roster."""
+        """False ends the session of somebody who is no longer on the roster, or whose password has changed."""
         try:
             answer = await ask("GET", f"/v1/accounts/{user.escaped_name}")
         except Refused as e:
             return e.status != 404
         except Unreachable:
             return True
+        # What scripts show, a token, the daemon has taken back where it had to.
+        by_cookie = handler is not None and not getattr(handler, "_token_authenticated", False)
+        if self._stamp(user, str(answer.get("mark", ""))) and by_cookie:
+            return False
         return {"name": user.name, "admin": bool(answer["admin"])}

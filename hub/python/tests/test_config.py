@@ -28,7 +28,7 @@ def run(tmp_path: Path, **files: str) -> tuple[int, dict[str, Any], dict[str, An
     srv.mkdir()
     for name, text in files.items():
         (srv / f"{name}.py").write_text(text)
-    (tmp_path / "secrets.json").write_text('{"ask": "a", "proxy": "p", "service": "s"}')
+    (tmp_path / "secrets.json").write_text('{"ask": "a", "proxy": "p", "service": "s", "desk": "d"}')
     env = os.environ | {
         "CONJURED_DIR": str(tmp_path),
         "CONJURED_DATA": "/data",
