@@ -73,6 +73,13 @@ func (e *Engine) freeName(ctx context.Context, name string) error {
 	return e.Remove(ctx, c.ID)
 }
 
+// Weigh changes the CPU weight of a container, also while it runs; 1024 is usual. It
+// counts only while CPU is short.
+func (e *Engine) Weigh(ctx context.Context, id string, shares int64) error {
+	_, err := e.cli.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &container.Resources{CPUShares: shares}})
+	return e.wrap(ctx, "cannot change the weight of container "+short(id), err)
+}
+
 // Start starts a container that was created or has exited.
 func (e *Engine) Start(ctx context.Context, id string) error {
 	_, err := e.cli.ContainerStart(ctx, id, client.ContainerStartOptions{})

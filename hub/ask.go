@@ -248,7 +248,7 @@ func (h *Hub) answerState(w http.ResponseWriter, r *http.Request) {
 		h.cfg.Log.Warn("cannot look at a server", "server", id, "error", err)
 		reply(w, http.StatusServiceUnavailable, refusal{"the servers can't be seen now"})
 	case up:
-		reply(w, http.StatusOK, serverAnswer{ID: id, State: ready})
+		reply(w, http.StatusOK, serverAnswer{ID: id, URL: h.paths.target(h.paths.sock(id)), State: ready})
 	case c.ID == "":
 		reply(w, http.StatusOK, serverAnswer{ID: id, State: "gone"})
 	default:

@@ -22,7 +22,7 @@ type fakeEngine struct {
 	mu     sync.Mutex
 	all    map[string]*fakeContainer // by name
 	next   int
-	events chan engine.Event
+	heard  []chan engine.Event
 	broken func(s engine.Spec) *fakeEnd // nil or nil result: it comes up
 }
 
@@ -44,7 +44,7 @@ type fakeContainer struct {
 }
 
 func newFakeEngine() *fakeEngine {
-	return &fakeEngine{all: map[string]*fakeContainer{}, events: make(chan engine.Event)}
+	return &fakeEngine{all: map[string]*fakeContainer{}}
 }
 
 func (f *fakeEngine) find(id string) *fakeContainer {
@@ -83,11 +83,23 @@ func (f *fakeEngine) Start(_ context.Context, id string) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.State, c.stop, c.Started = "running", cancel, time.Now()
+	f.happen("start", c)
 	var end *fakeEnd
 	if f.broken != nil {
 		end = f.broken(c.spec)
 	}
 	go f.live(ctx, c, end)
+	return nil
+}
+
+func (f *fakeEngine) Weigh(_ context.Context, id string, shares int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.find(id)
+	if c == nil {
+		return engine.ErrNotFound
+	}
+	c.spec.CPUShares = shares
 	return nil
 }
 
@@ -107,6 +119,7 @@ func (f *fakeEngine) live(ctx context.Context, c *fakeContainer, end *fakeEnd) {
 	}
 	f.mu.Lock()
 	c.State, c.ExitCode, c.OOMKilled = "exited", code, oom
+	f.happen("die", c)
 	f.mu.Unlock()
 }
 
@@ -185,6 +198,17 @@ func (f *fakeEngine) Logs(_ context.Context, id string, _ int) (string, error) {
 	return "", errors.New("no such container")
 }
 
-func (f *fakeEngine) Events(context.Context) (<-chan engine.Event, error) {
-	return f.events, nil
+func (f *fakeEngine) Events(ctx context.Context) (<-chan engine.Event, error) {
+	ch := make(chan engine.Event, 1000)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heard = append(f.heard, ch)
+	return ch, nil
+}
+
+// happen tells everybody who listens.
+func (f *fakeEngine) happen(action string, c *fakeContainer) {
+	for _, ch := range f.heard {
+		ch <- engine.Event{ID: c.ID, Action: action, Labels: c.Labels, Time: time.Now()}
+	}
 }

@@ -91,6 +91,7 @@ type Engine interface {
 type Starter interface {
 	Create(ctx context.Context, s engine.Spec) (id string, err error)
 	Start(ctx context.Context, id string) error
+	Weigh(ctx context.Context, id string, shares int64) error
 }
 
 // Stopper ends and removes containers.
@@ -133,6 +134,8 @@ type Hub struct {
 	class    Class
 	starts   map[string]*start      // by server id: those under way and those just ended
 	expected map[string]chan *start // by server id: who waits for it to be asked for
+	stopping map[string]int         // by server id: how many stop it now
+	grown    map[string]bool        // by server id: it has the weight of a server that works
 	busy     sync.WaitGroup         // starts and stops that Run waits for
 	live     context.Context        // Run's; starts belong to it, not to the request
 	stop     bool                   // the class is being closed: no new starts
@@ -165,7 +168,7 @@ func New(c Config) (*Hub, error) {
 	h := &Hub{
 		cfg: c, paths: newPaths(c), queue: newQueue(c.startsAtOnce()),
 		deploy: make(chan struct{}, 1), up: make(chan struct{}), starts: map[string]*start{},
-		expected: map[string]chan *start{},
+		expected: map[string]chan *start{}, stopping: map[string]int{}, grown: map[string]bool{},
 	}
 	h.meter.all, h.meter.ended = map[string]*metered{}, map[string]notice.Notice{}
 	h.deploy <- struct{}{}

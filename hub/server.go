@@ -146,7 +146,15 @@ func (h *Hub) stopServer(ctx context.Context, id string) error {
 	h.forgetAhead(id)
 	h.mu.Lock()
 	s := h.starts[id]
+	h.stopping[id]++
 	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.stopping[id]--; h.stopping[id] == 0 {
+			delete(h.stopping, id)
+		}
+	}()
 	if s != nil {
 		s.cancel()
 		select {

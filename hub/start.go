@@ -35,6 +35,7 @@ type event struct {
 	Place    int    `json:"place,omitempty"`    // in the queue, 1 is next
 	Of       int    `json:"of,omitempty"`       // how many are in the queue
 	Wait     int    `json:"wait,omitempty"`     // seconds until it is ready, about
+	Note     string `json:"note,omitempty"`     // what became of the student's last server
 }
 
 // start is one server being started: its news, and how it ended.
@@ -43,9 +44,11 @@ type start struct {
 	turn   *turn
 	began  time.Time
 	cancel context.CancelFunc
-	ended  chan struct{} // closed after the last event
+	daemon context.Context // ends with the daemon: then the next one goes on with the start
+	ended  chan struct{}   // closed after the last event
 
 	mu     sync.Mutex
+	note   string
 	events []event
 	more   chan struct{} // closed and replaced at each event
 }
@@ -57,6 +60,7 @@ func newStart(ask startRequest, cancel context.CancelFunc) *start {
 func (s *start) tell(e event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	e.Note = s.note
 	s.events = append(s.events, e)
 	close(s.more)
 	s.more = make(chan struct{})
@@ -107,6 +111,7 @@ func (h *Hub) begin(ask startRequest, a Account) (*start, error) {
 	}
 	ctx, cancel := context.WithCancel(h.live)
 	s := newStart(ask, cancel)
+	s.daemon = h.live
 	coming := h.expected[id]
 	s.turn = &turn{user: ask.User, ahead: coming != nil, arrived: time.Now().Add(-ask.waited())}
 	h.starts[id] = s
@@ -119,9 +124,12 @@ func (h *Hub) begin(ask startRequest, a Account) (*start, error) {
 		defer cancel()
 		defer close(s.ended)
 		err := h.run(ctx, s, a, class)
-		if err == nil {
+		switch {
+		case err == nil:
 			s.tell(event{State: ready, Message: "Your server is ready.", Progress: 100})
 			return
+		case s.daemon.Err() != nil:
+			return // the hub asks the next daemon, which finds the container
 		}
 		h.cfg.Log.Warn("server did not start", "user", ask.User, "server", id, "error", err)
 		s.tell(event{State: failed, Message: inWords(err)})
@@ -149,18 +157,23 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 	if err := h.preparePlace(id, a, s.ask.Env["JUPYTERHUB_API_TOKEN"]); err != nil {
 		return err
 	}
-	s.tell(event{State: starting, Message: "Starting your server.", Progress: 40})
 	last, wasEnded := h.lastEnd(id)
 	if wasEnded {
-		s.tell(event{State: starting, Message: sentences(last.What, last.Do), Progress: 45})
+		s.recall(sentences(last.What, last.Do))
 	}
+	s.tell(event{State: starting, Message: "Starting your server.", Progress: 40})
 	spec, err := h.withOurStart(h.serverSpec(id, s.ask, a, class, home))
 	if err == nil {
+		spec.CPUShares = startWeight
+		h.newborn(id)
 		err = h.launch(ctx, id, h.fenced(ctx, spec))
 	}
 	if err == nil {
 		s.tell(event{State: starting, Message: "Loading Jupyter.", Progress: 60})
 		err = h.awaitReady(ctx, id, s.ask.Env["JUPYTERHUB_SERVICE_PREFIX"])
+	}
+	if err != nil && s.daemon.Err() != nil {
+		return err // what runs is left for the next daemon
 	}
 	if err != nil {
 		clean, done := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
@@ -171,7 +184,15 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 		h.tell(told{a.Name, s.ask.Server, last})
 	}
 	good = true
+	h.grownUp(ctx, id)
 	return nil
+}
+
+// recall has all news from now on say what became of the last server.
+func (s *start) recall(note string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.note = note
 }
 
 // inQueue is what somebody in the queue reads.

@@ -18,7 +18,7 @@ from traitlets.config.loader import LazyConfigValue
 
 from conjured_hub.ask import directory, secret
 from conjured_hub.authenticator import ConjuredAuthenticator
-from conjured_hub.spawner import ConjuredSpawner
+from conjured_hub.spawner import HTTP_TIMEOUT, START_TIMEOUT, ConjuredSpawner
 
 HERE = Path(__file__).parent
 SRV = Path("/srv/jupyterhub")
@@ -27,9 +27,9 @@ PATIENCE = 20  # seconds a teacher's file may run
 
 ROLE: dict[str, Any] = {
     "name": "conjured",
-    "description": "the daemon: puts out those who left the roster",
+    "description": "the daemon: starts servers before a lesson, and puts out those who left the roster",
     "services": ["conjured"],
-    "scopes": ["admin:users", "admin:servers", "tokens", "list:users", "read:metrics", "read:hub"],
+    "scopes": ["admin:users", "admin:servers", "tokens", "list:users", "read:metrics", "read:hub", "proxy"],
 }
 
 # Our own pages, /conjured/account and /conjured/teach, learn here who is at the browser.
@@ -69,11 +69,10 @@ def defaults(c: Config) -> None:
     c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}  # the page with progress, at once
     c.JupyterHub.implicit_spawn_seconds = 0.1  # a bookmark of a notebook starts the server
     c.JupyterHub.init_spawners_timeout = 5
-    c.JupyterHub.concurrent_spawn_limit = 0  # the daemon has the queue
     c.JupyterHub.load_roles = []
     c.JupyterHub.services = []
-    c.Spawner.start_timeout = 900
-    c.Spawner.http_timeout = 120
+    c.Spawner.start_timeout = START_TIMEOUT
+    c.Spawner.http_timeout = HTTP_TIMEOUT
     c.Spawner.poll_interval = 30
     c.Spawner.default_url = "/lab"
 
@@ -86,6 +85,7 @@ def invariants() -> dict[str, dict[str, Any]]:
             "proxy_class": "jupyterhub.proxy.ConfigurableHTTPProxy",
             "spawner_class": ConjuredSpawner,
             "authenticator_class": ConjuredAuthenticator,
+            "concurrent_spawn_limit": 0,  # nobody is refused: the daemon has the queue
             "cleanup_servers": False,
             "cleanup_proxy": False,
             "db_url": f"sqlite:///{data}/jupyterhub.sqlite",
@@ -108,7 +108,10 @@ def invariants() -> dict[str, dict[str, Any]]:
             "delete_invalid_users": False,
             **dict.fromkeys(NOT_IN_AUTHENTICATOR),
         },
-        "Spawner": dict.fromkeys(NOT_IN_SPAWNER),
+        "Spawner": {
+            "consecutive_failure_limit": 0,  # a class's hub does not end for a few broken homes
+            **dict.fromkeys(NOT_IN_SPAWNER),
+        },
     }
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from jupyterhub.spawner import Spawner
+from traitlets import validate
 
 from conjured_hub.ask import Refused, Unreachable, ask, events
 
 RETRY = 1.0  # seconds before the daemon is asked again
+
+# The least time-outs, in seconds. A start has its place in the queue within them, and
+# the daemon ends one that hangs; with a shorter one a whole class would lose its last.
+START_TIMEOUT = 3600
+HTTP_TIMEOUT = 120
 
 
 class SpawnFailed(Exception):
@@ -28,6 +36,14 @@ class ConjuredSpawner(Spawner):
     # Listened to by nobody: the server's socket is the daemon's choice.
     ip = "localhost"
     port = 8888
+
+    @validate("start_timeout")
+    def _whole_queue(self, proposal: Any) -> int:
+        return max(int(proposal.value), START_TIMEOUT)
+
+    @validate("http_timeout")
+    def _busy_machine(self, proposal: Any) -> int:
+        return max(int(proposal.value), HTTP_TIMEOUT)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -49,9 +65,10 @@ class ConjuredSpawner(Spawner):
         """Ask for the server, or find it running, and wait for its first answer. Gives its URL."""
         self._news.clear()
         env = self.get_env()
+        asked = time.monotonic()
         while True:
             try:
-                answer = await self._begin(env)
+                answer = await self._begin(env, asked)
                 if token := answer.get("token"):
                     self.api_token = token
                 await self._follow()
@@ -60,9 +77,10 @@ class ConjuredSpawner(Spawner):
                 await self._tell({"message": "Waiting for the class to come back.", "progress": 10})
                 await asyncio.sleep(RETRY)
 
-    async def _begin(self, env: dict[str, str]) -> dict[str, Any]:
-        question = {"user": self.user.name, "server": self.name, "env": env}
+    async def _begin(self, env: dict[str, str], asked: float) -> dict[str, Any]:
+        question: dict[str, Any] = {"user": self.user.name, "server": self.name, "env": env}
         while True:
+            question["waited"] = round(time.monotonic() - asked, 1)  # a new daemon knows no queue
             try:
                 return await ask("POST", "/v1/servers", question)
             except Refused as e:
@@ -76,7 +94,8 @@ class ConjuredSpawner(Spawner):
             if event["state"] == "failed":
                 raise SpawnFailed(event["message"])
             # JupyterHub adds its own event when the server can be used.
-            await self._tell({"message": event["message"], "progress": min(event.get("progress", 10), 90)})
+            news = {k: event[k] for k in ("message", "state", "place", "of", "wait", "note") if k in event}
+            await self._tell({**news, "progress": min(event.get("progress", 10), 90)})
             if event["state"] == "ready":
                 return
         raise Unreachable("the daemon stopped in the middle")
@@ -89,6 +108,8 @@ class ConjuredSpawner(Spawner):
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """What start was told, from the beginning, as it comes. JupyterHub ends it."""
+        with suppress(Refused, Unreachable):  # somebody waits before a page: they go first
+            await ask("POST", f"/v1/servers/{self.place}/watched")
         n = 0
         while True:
             async with self._more:
@@ -97,6 +118,19 @@ class ConjuredSpawner(Spawner):
             for event in news:
                 yield event
             n += len(news)
+
+    async def get_url(self) -> str:
+        """Where the server is. A hub that died while it was starting waits for it here."""
+        while True:
+            try:
+                answer = await ask("GET", f"/v1/servers/{self.place}")
+                if answer["state"] not in ("queued", "starting"):
+                    return str(answer.get("url") or self.server.url)
+                await self._follow()
+            except Unreachable:
+                await asyncio.sleep(RETRY)
+            except (Refused, SpawnFailed):
+                return str(self.server.url)
 
     async def poll(self) -> int | None:
         """None while the server runs, is being started, or nobody can tell."""

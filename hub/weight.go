@@ -1,0 +1,31 @@
+package hub
+
+import "context"
+
+// startWeight is the CPU weight of a server that starts, an eighth of that of one that
+// works: those who work do not notice a class coming in.
+const startWeight = serverShares / 8
+
+// grownUp gives a server that has started the weight of one that works. It is asked
+// again for what a daemon left that died in between.
+func (h *Hub) grownUp(ctx context.Context, id string) {
+	h.mu.Lock()
+	done := h.grown[id]
+	h.grown[id] = true
+	h.mu.Unlock()
+	if done {
+		return
+	}
+	if err := h.cfg.Engine.Weigh(ctx, h.containerName(id), serverShares); err != nil && ctx.Err() == nil {
+		h.cfg.Log.Warn("a server keeps the weight it started with", "server", id, "error", err)
+		h.mu.Lock()
+		delete(h.grown, id)
+		h.mu.Unlock()
+	}
+}
+
+func (h *Hub) newborn(id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.grown, id)
+}
