@@ -94,7 +94,9 @@ class ConjuredSpawner(Spawner):
             if event["state"] == "failed":
                 raise SpawnFailed(event["message"])
             # JupyterHub adds its own event when the server can be used.
-            news = {k: event[k] for k in ("message", "state", "place", "of", "wait", "note") if k in event}
+            news: dict[str, Any] = {
+                k: event[k] for k in ("message", "state", "place", "of", "wait", "note") if k in event
+            }
             await self._tell({**news, "progress": min(event.get("progress", 10), 90)})
             if event["state"] == "ready":
                 return

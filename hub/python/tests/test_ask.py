@@ -73,23 +73,48 @@ async def test_start_follows_the_daemon(daemon: Daemon) -> None:
             (503, {"message": "The class is still being prepared."}),
             (202, {"id": PLACE, "url": "http+unix://%2fx:80", "state": "queued", "token": "s3"}),
         ],
+        f"POST /v1/servers/{PLACE}/watched": [(204, None)],
         f"GET /v1/servers/{PLACE}/events": [
-            (200, [{"state": "queued", "message": "You are number 2.", "progress": 5}]),  # then it restarts
+            # then it restarts
+            (
+                200,
+                [{"state": "queued", "message": "You are number 2.", "progress": 5, "place": 2, "wait": 40}],
+            ),
             (200, [{"state": "ready", "message": "Ready.", "progress": 100}]),
         ],
     }
-    seen = []
+    seen: list[str] = []
+    places: list[int | None] = []
 
     async def watch() -> None:
         async for e in s.progress():
             seen.append(e["message"])
+            places.append(e.get("place"))
 
     watcher = asyncio.create_task(watch())
     assert await s.start() == "http+unix://%2fx:80"
     await asyncio.sleep(0)
     watcher.cancel()
-    assert seen[0] == "The class is still being prepared." and "You are number 2." in seen
-    assert daemon.asked[0][2] == {"user": "amira", "server": "", "env": {"JUPYTERHUB_API_TOKEN": "s3"}}
+    assert seen[0] == "The class is still being prepared." and "You are number 2." in seen and 2 in places
+    asked = [q for _, path, q in daemon.asked if path == "/v1/servers"]
+    # A daemon that came back is told how long the student has waited.
+    assert [q.pop("waited") > 0.5 for q in asked] == [False, True, True]
+    assert asked[0] == {"user": "amira", "server": "", "env": {"JUPYTERHUB_API_TOKEN": "s3"}}
+    assert ("POST", f"/v1/servers/{PLACE}/watched", None) in daemon.asked
+
+
+async def test_a_hub_that_died_waits_for_what_it_had_begun(daemon: Daemon) -> None:
+    daemon.answers = {
+        f"GET /v1/servers/{PLACE}": [(200, {"state": "queued"}), (200, {"state": "ready", "url": "u"})],
+        f"GET /v1/servers/{PLACE}/events": [(200, [{"state": "ready", "message": "Ready."}])],
+    }
+    assert await spawner().get_url() == "u"
+
+
+def test_no_time_out_is_shorter_than_the_queue() -> None:
+    s = ConjuredSpawner(start_timeout=60, http_timeout=5)
+    assert s.start_timeout >= 3600 and s.http_timeout >= 120
+    assert ConjuredSpawner(start_timeout=7200).start_timeout == 7200
 
 
 async def test_start_adopts_with_the_token_the_server_has(daemon: Daemon) -> None:

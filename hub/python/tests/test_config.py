@@ -54,6 +54,7 @@ def test_without_a_file(tmp_path: Path) -> None:
     assert c["JupyterHub"]["cleanup_servers"] is False
     assert c["JupyterHub"]["hub_bind_url"] == c["JupyterHub"]["hub_connect_url"]
     assert c["JupyterHub"]["hub_bind_url"].endswith("%2fhub.sock")
+    assert c["JupyterHub"]["concurrent_spawn_limit"] == 0 and c["Spawner"]["consecutive_failure_limit"] == 0
     assert c["Authenticator"]["allow_all"] is True
     assert c["JupyterHub"]["template_vars"] == {"class_name": "7b"}
 
