@@ -67,6 +67,10 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.prepare(w, r)
 		return
 	}
+	if d.config.Logins != nil && isLogin(r, lookupKey(r.URL)) {
+		d.login(w, r)
+		return
+	}
 	d.proxy.ServeHTTP(w, r)
 }
 

@@ -37,6 +37,7 @@ type Config struct {
 	Progress  *progress.Hub // shown on the waiting page; may be nil
 	Statics   Statics       // see [ProxyConfig]; may be nil
 	Compress  Compressor    // see [ProxyConfig]; may be nil
+	Logins    Logins        // when login forms go on to the hub; nil: at once
 	Feed      *Feed         // notices inside Lab; nil leaves the address to the students' servers
 	Desk      http.Handler  // answers DeskPaths; may be nil
 	DeskPaths []string      // below Reserved, as patterns of [http.ServeMux] without a method

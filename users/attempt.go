@@ -45,7 +45,7 @@ func (s *Store) Login(ctx context.Context, t Try) (Account, error) {
 		}
 		return Account{}, later(a.wait)
 	}
-	done, err := s.turns.take(ctx, p, a)
+	done, err := s.turns.take(ctx, p.from, a)
 	if err != nil {
 		s.throttle.end(time.Now(), p, notLooked)
 		if errors.Is(err, errCrowded) {
@@ -95,11 +95,13 @@ func later(wait time.Duration) error {
 	}}}
 }
 
+// crowdedWait is what those are told for whom there is no place to wait.
+const crowdedWait = 5 * time.Second
+
 func crowdedOut() error {
-	const n = 5
-	return &Later{After: n * time.Second, Notice: notice.Error{Notice: notice.Notice{
+	return &Later{After: crowdedWait, Notice: notice.Error{Notice: notice.Notice{
 		Code: "login-crowded", Severity: notice.SeverityInfo,
-		What:  fmt.Sprintf("too many people try to log in from this computer at once; wait %d seconds", n),
+		What:  fmt.Sprintf("too many people try to log in from this computer at once; wait %.0f seconds", crowdedWait.Seconds()),
 		Means: "you are not logged in; your account is not closed",
 		Do:    "try again then",
 	}}}

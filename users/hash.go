@@ -21,6 +21,10 @@ type cost struct{ memory, time uint32 }
 func full() cost  { return cost{19 << 10, 2} }
 func brief() cost { return cost{1 << 10, 1} }
 
+// hashesAtOnce is how many argon2id runs there are together: each takes 19 MiB and a
+// core.
+const hashesAtOnce = 2
+
 // hashes lets two argon2id runs happen at once: 30 logins together would want
 // 570 MB otherwise.
 type hashes struct{ slots chan struct{} }

@@ -66,9 +66,9 @@ type Store struct {
 // written by a newer version.
 func Open(c Config) (*Store, error) {
 	s := &Store{
-		dir: c.Dir, log: c.Log, turn: make(chan struct{}, 1), hashes: hashes{make(chan struct{}, 2)},
+		dir: c.Dir, log: c.Log, turn: make(chan struct{}, 1), hashes: hashes{make(chan struct{}, hashesAtOnce)},
 		write: saveFile, wake: make(chan struct{}, 1), used: make(chan struct{}, 1), done: make(chan struct{}),
-		notify: c.Notify,
+		turns: turns{atOnce: hashesAtOnce}, notify: c.Notify,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

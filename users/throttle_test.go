@@ -231,11 +231,10 @@ func TestThrottleUsual(t *testing.T) {
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const hash = 50 * time.Millisecond
-		th := newThrottle(nil)
-		var q turns
+		q := turns{atOnce: 2}
 		began := time.Now()
 		try := func(from string, a admission, took *time.Duration) {
-			done, err := q.take(t.Context(), th.pair("", from), a)
+			done, err := q.take(t.Context(), computer(from), a)
 			if err != nil {
 				return
 			}

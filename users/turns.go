@@ -9,7 +9,6 @@ import (
 )
 
 const (
-	atOnce      = 2  // passwords looked at together: each takes 19 MiB and a core
 	mostWaiting = 96 // of one address; a class behind one router is less
 	mostSlow    = 8  // of one address that is served last
 	restFactor  = 3  // those served last leave the processor free this much longer than they take
@@ -24,8 +23,10 @@ var errCrowded = errors.New("too many tries from this address at once")
 // tried many names is served last: one of them at a time, with rests, so that
 // guessing cannot take the processor from the students' kernels.
 //
-// The zero turns is ready. Safe for concurrent use.
+// Safe for concurrent use.
 type turns struct {
+	atOnce int
+
 	mu      sync.Mutex
 	busy    int
 	slow    bool // one of those served last is busy or resting
@@ -41,8 +42,8 @@ type turn struct {
 }
 
 // take waits for a turn. The caller calls done at the end; on an error there is none.
-func (t *turns) take(ctx context.Context, p pair, a admission) (done func(), err error) {
-	w := &turn{p.from, a.usual, make(chan struct{})}
+func (t *turns) take(ctx context.Context, from netip.Prefix, a admission) (done func(), err error) {
+	w := &turn{from, a.usual, make(chan struct{})}
 	t.mu.Lock()
 	r, limit := &t.normal, mostWaiting
 	if a.sprayed {
@@ -91,7 +92,7 @@ func (t *turns) end(slow bool, took time.Duration) {
 
 // next lets in whom there is a place for; t.mu is held.
 func (t *turns) next() {
-	for t.busy < atOnce {
+	for t.busy < t.atOnce {
 		w := t.normal.pop()
 		if w == nil && !t.slow {
 			w = t.crowded.pop()

@@ -159,6 +159,7 @@ func (b *box) openDoor(context.Context) (err error) {
 		Listen: b.settings.Listen, Routes: b.routes, Class: b.front, Progress: b.news, Feed: b.feed, Log: b.log,
 		Statics: b.statics, Compress: b.statics,
 		Sockets: []string{b.place.Run + "/hub", b.place.Run + "/servers"}, Desk: b.desk, DeskPaths: desk.Paths(),
+		Logins: users.NewDoor(),
 	})
 	return err
 }

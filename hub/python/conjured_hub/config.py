@@ -156,6 +156,7 @@ def ours(c: Config) -> None:
     hub.services = [*others, daemon, {**DESK, "api_token": secret("desk")}]
     hub.load_roles = roles(listed(hub, "load_roles"))
     hub.template_paths = [*listed(hub, "template_paths"), str(HERE / "templates")]
+    hub.tornado_settings = with_cookies(value_of(hub.get("tornado_settings", {}), {}))
     names = hub.get("template_vars", {})
     hub.template_vars = {"class_name": os.environ.get("CONJURED_CLASS", ""), **value_of(names, {})}
 
@@ -172,6 +173,15 @@ def roles(theirs: list[dict[str, Any]]) -> list[dict[str, Any]]:
             others.append(role)
     scopes = [s for s in everybody.get("scopes", ["self"]) if s != access]
     return [*others, {**everybody, "scopes": [*scopes, access]}, ROLE]
+
+
+def with_cookies(settings: dict[str, Any]) -> dict[str, Any]:
+    """Cookies that a page of another site cannot send along, and of the hub's none that a script can read."""
+    options = dict(settings.get("cookie_options", {}))
+    if not any(k.lower() == "samesite" for k in options):  # a teacher may show the class inside another site
+        options["samesite"] = "Lax"
+    xsrf = {**options, "httponly": True, **settings.get("xsrf_cookie_kwargs", {})}
+    return {**settings, "cookie_options": options, "xsrf_cookie_kwargs": xsrf}
 
 
 def value_of(v: Any, initial: Any) -> Any:

@@ -152,3 +152,18 @@ def test_a_broken_file_is_told_with_its_line(
     assert code == 66
     assert (report["state"], report["file"], report.get("line", 0)) == ("failed", file, line)
     assert words in report["error"]
+
+
+def test_cookies(tmp_path: Path) -> None:
+    _, _, c = run(tmp_path)
+    settings = c["JupyterHub"]["tornado_settings"]
+    assert settings["cookie_options"] == {"samesite": "Lax"}
+    assert settings["xsrf_cookie_kwargs"] == {"samesite": "Lax", "httponly": True}
+
+
+def test_cookies_of_the_teacher(tmp_path: Path) -> None:
+    text = 'c.JupyterHub.tornado_settings = {"x": 1, "cookie_options": {"SameSite": "None", "Secure": True}}\n'
+    _, _, c = run(tmp_path, jupyterhub_config=text)
+    settings = c["JupyterHub"]["tornado_settings"]
+    assert settings["x"] == 1 and settings["cookie_options"] == {"SameSite": "None", "Secure": True}
+    assert settings["xsrf_cookie_kwargs"]["SameSite"] == "None"
