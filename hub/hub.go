@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/conjuring/conjured/engine"
+	"github.com/conjuring/conjured/homes"
 	"github.com/conjuring/conjured/notice"
 	"github.com/conjuring/conjured/progress"
 )
@@ -38,8 +39,9 @@ type Config struct {
 	// Tell says something to the person at one server, in Jupyter: what that server
 	// used too much of. It must not block. Nil says it only in the log.
 	Tell func(user, server string, n notice.Notice)
-	// Disk knows how much the homes hold; nil measures and limits nothing.
-	Disk Disk
+	// Disk is where the homes lie; nil measures and limits nothing.
+	Disk    Disk
+	Reserve int64 // bytes kept free on that disk; 0 is a twentieth, between 1 and 10 GiB
 	// Fence is asked before each start to shut the students' network off from the
 	// machine and its neighbours. While it fails, servers start without a network.
 	// Nil leaves the network as it is.
@@ -74,10 +76,15 @@ type Homes interface {
 	Prepare(ctx context.Context, a Account) (dir string, err error)
 }
 
-// Disk measures homes and holds them to a limit, whoever keeps the count.
+// Disk is where the homes lie; [homes.Homes] is one.
 type Disk interface {
-	// Used tells what a user's home holds, as of the last measurement.
-	Used(user string) (bytes int64, ok bool)
+	// Measure counts what a user's home holds. It may take long.
+	Measure(ctx context.Context, user string) (homes.Size, error)
+	// Free is what is left of the disk, and its size, in bytes.
+	Free() (free, total int64, err error)
+	// Quota has the disk itself hold a user's files to so many bytes;
+	// [homes.ErrNoQuota] where it can't.
+	Quota(uid int, bytes int64) error
 }
 
 // Engine starts containers and looks at them; [engine.Engine] is one.
@@ -170,7 +177,7 @@ func New(c Config) (*Hub, error) {
 		deploy: make(chan struct{}, 1), up: make(chan struct{}), starts: map[string]*start{},
 		expected: map[string]chan *start{}, stopping: map[string]int{}, grown: map[string]bool{},
 	}
-	h.meter.all, h.meter.ended = map[string]*metered{}, map[string]notice.Notice{}
+	h.meter.all, h.meter.ended, h.meter.homes = map[string]*metered{}, map[string]notice.Notice{}, map[string]*homeUse{}
 	h.deploy <- struct{}{}
 	if err := h.paths.make(); err != nil {
 		return nil, err

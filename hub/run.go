@@ -41,6 +41,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	wg.Go(func() { h.cull(ctx) })
 	wg.Go(func() { h.watch(ctx) })
 	wg.Go(func() { h.attend(ctx) })
+	wg.Go(func() { h.watchDisk(ctx) })
 	<-ctx.Done()
 	h.mu.Lock()
 	h.live = nil // from here on begin refuses, so that busy only falls

@@ -25,6 +25,8 @@ func (h *Hub) serverSpec(id string, ask startRequest, a Account, class Class, ho
 		Cmd: []string{
 			"--ServerApp.sock=" + h.paths.sock(id), "--ServerApp.sock_mode=0666",
 			"--ServerApp.ip=", "--KernelManager.transport=ipc",
+			// In the wastebasket files would still fill the home, and a full one has no room for them there.
+			"--FileContentsManager.delete_to_trash=False",
 		},
 		Env:    serverEnv(ask, a, h.paths),
 		Labels: map[string]string{engine.LabelRole: roleServer, labelUser: a.Name, labelServer: ask.Server},

@@ -154,6 +154,7 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 	if err != nil {
 		return fmt.Errorf("cannot prepare the home: %w", err)
 	}
+	h.holdByDisk(a)
 	if err := h.preparePlace(id, a, s.ask.Env["JUPYTERHUB_API_TOKEN"]); err != nil {
 		return err
 	}

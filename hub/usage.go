@@ -34,6 +34,7 @@ type meter struct {
 	listed  time.Time
 	all     map[string]*metered      // by server id
 	ended   map[string]notice.Notice // by server id: why it ended, until that was shown
+	homes   map[string]*homeUse      // by user
 }
 
 // metered is one container under watch.
@@ -81,8 +82,8 @@ func (h *Hub) usage(id string, m *metered) Usage {
 		CPU: m.cpu, CPULimit: r.cpuLimit, Pids: r.pids, PidsLimit: r.pidsLimit, Tmp: r.tmp, TmpLimit: r.tmpLimit,
 		DiskLimit: h.limitsOf(m.user).Disk,
 	}
-	if h.cfg.Disk != nil {
-		u.Disk, _ = h.cfg.Disk.Used(m.user)
+	if home := h.meter.homes[m.user]; home != nil {
+		u.Disk = home.size.Bytes
 	}
 	return u
 }
