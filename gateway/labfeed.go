@@ -59,7 +59,8 @@ func NewFeed() *Feed {
 // Tell shows n in Lab to whoever has the page of this student's server open, now or
 // within the next minutes; server is "" for their first one. What, Means and Do are
 // shown as plain text. A notice of severity error stays until it is closed. One whose
-// Code begins with "server-stopped" comes with a button that starts the server again.
+// Code begins with "server-" says that the server ended, and comes with a button that
+// starts it again.
 func (f *Feed) Tell(user, server string, n notice.Notice) {
 	n.What, n.Means, n.Do = short(n.What), short(n.Means), short(n.Do)
 	now := time.Now()

@@ -12,7 +12,7 @@ import (
 // inside the containers.
 type paths struct {
 	run, hubDir, servers, upstream, private, candidate string
-	state, data, python                                string
+	state, data, python, lab                           string
 }
 
 func newPaths(c Config) paths {
@@ -22,6 +22,7 @@ func newPaths(c Config) paths {
 		candidate: filepath.Join(c.Run, "candidate"),
 		state:     filepath.Join(c.State, "hub"), data: filepath.Join(c.State, "hub", "data"),
 		python: filepath.Join(c.State, "hub", "python"),
+		lab:    filepath.Join(c.State, "hub", "lab"),
 	}
 }
 
@@ -57,6 +58,7 @@ func (p paths) make() error {
 		{p.state, 0o711, 0},
 		{p.data, 0o700, HubUID},
 		{p.python, 0o755, 0},
+		{p.lab, 0o755, 0},
 	} {
 		if err := makeDir(d.path, d.mode, d.uid, d.uid); err != nil {
 			return err

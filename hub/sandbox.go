@@ -150,7 +150,7 @@ func withoutNames(env, ours []string) []string {
 
 // withoutTargets drops the mounts that would hide one of ours.
 func withoutTargets(ms []engine.Mount, ours engine.Spec) []engine.Mount {
-	taken := []string{EnvPath, startPath, "/shared", "/home", "/etc/passwd", "/etc/group"}
+	taken := []string{EnvPath, startPath, labPath, "/shared", "/home", "/etc/passwd", "/etc/group"}
 	for _, m := range ours.Mounts {
 		taken = append(taken, m.Target)
 	}

@@ -165,6 +165,9 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 	s.tell(event{State: starting, Message: "Starting your server.", Progress: 40})
 	spec, err := h.withOurStart(h.serverSpec(id, s.ask, a, class, home))
 	if err == nil {
+		spec, err = h.withOurLab(spec)
+	}
+	if err == nil {
 		spec.CPUShares = startWeight
 		h.newborn(id)
 		err = h.launch(ctx, id, h.fenced(ctx, spec))

@@ -117,14 +117,18 @@ func tmpFiles(n int64) notice.Notice {
 	}
 }
 
-// died looks why a server's container ended, and keeps the reason for its student's
-// next start when it was not our doing.
+// died tells the student that their server ended, and keeps the reason for their next
+// start when it was not somebody's wish.
 func (h *Hub) died(ctx context.Context, e engine.Event) {
-	c, err := h.cfg.Engine.Inspect(ctx, e.ID)
-	if err != nil || !c.OOMKilled || c.State == "running" {
-		return // stopped, or removed already: whoever did that knows why
-	}
 	user, server := e.Labels[labelUser], e.Labels[labelServer]
+	c, err := h.cfg.Engine.Inspect(ctx, e.ID)
+	if err == nil && c.State == "running" {
+		return
+	}
+	if err != nil || !c.OOMKilled { // stopped, or removed already: whoever did that knows why
+		h.tell(told{user, server, serverStopped()})
+		return
+	}
 	n := serverKilled(h.limitsOf(user).Memory)
 	h.meter.mu.Lock()
 	h.meter.ended[serverID(user, server)] = n
@@ -147,5 +151,14 @@ func serverKilled(limit int64) notice.Notice {
 		What:  fmt.Sprintf("Your server was stopped because your programs needed more than the %d MB of memory that it may use", mb(limit)),
 		Means: "what ran is gone; what you saved is in your home",
 		Do:    "start it again and load less at once: a part of the data, or fewer notebooks",
+	}
+}
+
+func serverStopped() notice.Notice {
+	return notice.Notice{
+		Code: "server-stopped", Severity: notice.SeverityWarning,
+		What:  "Your server was stopped",
+		Means: "what ran is gone; what you saved is in your home",
+		Do:    "start it again if you want to go on",
 	}
 }

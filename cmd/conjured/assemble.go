@@ -142,7 +142,7 @@ func (b *box) openHub(ctx context.Context) error {
 		Engine: b.engine, Run: b.place.Run, State: b.place.State, Instance: b.place.Instance,
 		Network: b.network().Name, Users: accounts{b.users}, Homes: homeMaker{b}, Starts: runtime.NumCPU(),
 		Limits: limited.student, Teachers: limited.teacher, Fence: b.fence.ensure, Disk: b.homes,
-		Lesson: b.lessonConfig(), Progress: b.news, Notify: b.tell, Log: b.log,
+		Lesson: b.lessonConfig(), Progress: b.news, Notify: b.tell, Tell: b.feed.Tell, Log: b.log,
 	})
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/gateway"
 	"github.com/conjuring/conjured/gateway/statics"
+	"github.com/conjuring/conjured/hub"
 )
 
 // students is what makes the students' servers small on the air: the files that all of
@@ -56,6 +57,9 @@ func (b *box) refreshStatics() {
 	var trees []statics.Tree
 	for _, g := range gs {
 		trees = append(trees, statics.Jupyter(filepath.Join(b.store.Root(), g.Path()))...)
+	}
+	if dir, err := b.hub.LabDir(); err == nil {
+		trees = append(trees, statics.Tree{Dir: dir, At: "lab/extensions/" + hub.LabExtension})
 	}
 	b.statics.cache.Set(trees)
 }
