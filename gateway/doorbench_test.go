@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,12 +30,17 @@ func TestMeasureDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := freeAddress(t)
+	dir, err := os.MkdirTemp("", "gw") // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	target, socket := freeAddress(t), filepath.Join(dir, "t.sock")
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), roleVar+"=target", "LISTEN="+target)
+	cmd.Env = append(os.Environ(), roleVar+"=target", "LISTEN="+target, "ADMIN="+socket)
 	run(t, cmd)
 	answers(t, target)
-	m := &doorMeasure{t: t, target: target, peers: startPeers(t, os.Getenv("CONJURED_BENCH_PEER"), target)}
+	m := &doorMeasure{t: t, peers: startPeers(t, os.Getenv("CONJURED_BENCH_PEER"), target, socket)}
 	m.rounds, _ = strconv.Atoi(cmp.Or(os.Getenv("CONJURED_BENCH_ROUNDS"), "4"))
 	m.idleMemory()
 	m.websockets(1000)
@@ -49,7 +55,6 @@ func TestMeasureDoor(t *testing.T) {
 
 type doorMeasure struct {
 	t      *testing.T
-	target string
 	peers  []*peer
 	rounds int
 	rows   []doorRow
@@ -236,7 +241,7 @@ func (m *doorMeasure) routes() {
 			continue
 		}
 		for i := range 1000 {
-			p.addRoute(m.t, fmt.Sprintf("/user/student-%d", i), "http://"+m.target)
+			p.addRoute(m.t, fmt.Sprintf("/user/student-%d", i), p.target)
 		}
 		var bad int
 		var wg sync.WaitGroup
@@ -246,7 +251,7 @@ func (m *doorMeasure) routes() {
 		every := time.NewTicker(10 * time.Millisecond)
 		for i := range 500 {
 			<-every.C
-			took = append(took, p.addRoute(m.t, fmt.Sprintf("/user/student-%d", i), "http://"+m.target))
+			took = append(took, p.addRoute(m.t, fmt.Sprintf("/user/student-%d", i), p.target))
 		}
 		every.Stop()
 		close(stop)

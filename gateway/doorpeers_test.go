@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	var err error
 	switch listen, admin := os.Getenv("LISTEN"), os.Getenv("ADMIN"); os.Getenv(roleVar) {
 	case "target":
-		err = runTarget(ctx, listen)
+		err = runTarget(ctx, listen, admin)
 	case "door":
 		err = runDoor(ctx, listen, admin)
 	default:
@@ -45,10 +45,10 @@ func TestMain(m *testing.M) {
 }
 
 // runTarget is what all the doors lead to: a small answer, a megabyte, and an echo
-// behind an upgrade.
-func runTarget(ctx context.Context, listen string) error {
+// behind an upgrade. It listens on TCP and on a unix socket.
+func runTarget(ctx context.Context, listen, socket string) error {
 	big := make([]byte, 1<<20)
-	return serveUntil(ctx, listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Header.Get("Upgrade") != "":
 			c, rw, err := http.NewResponseController(w).Hijack()
@@ -67,11 +67,13 @@ func runTarget(ctx context.Context, listen string) error {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, `{"connections":1,"kernels":1,"last_activity":"2026-11-21T08:00:00Z"}`)
 		}
-	}))
+	})
+	go func() { _ = serveUntil(ctx, "unix", socket, h) }()
+	return serveUntil(ctx, "tcp", listen, h)
 }
 
-func serveUntil(ctx context.Context, listen string, h http.Handler) error {
-	l, err := net.Listen("tcp", listen)
+func serveUntil(ctx context.Context, network, listen string, h http.Handler) error {
+	l, err := net.Listen(network, listen)
 	if err != nil {
 		return err
 	}
@@ -91,12 +93,12 @@ func runDoor(ctx context.Context, listen, admin string) error {
 	}
 	class := &room{}
 	class.phase.Store(api.Serving)
-	s, err := New(Config{Listen: []string{listen}, Routes: routes, Class: class})
+	s, err := New(Config{Listen: []string{listen}, Routes: routes, Class: class, Sockets: []string{os.TempDir()}})
 	if err != nil {
 		return err
 	}
 	go func() { _ = routes.Run(ctx) }()
-	go func() { _ = serveUntil(ctx, admin, NewRoutesAPI(routes, benchToken)) }()
+	go func() { _ = serveUntil(ctx, "tcp", admin, NewRoutesAPI(routes, benchToken)) }()
 	return s.Serve(ctx)
 }
 
@@ -105,12 +107,13 @@ type peer struct {
 	name   string
 	listen string
 	admin  string // of the REST API; "" has none
+	target string // as a route names it
 	cmd    *exec.Cmd
 }
 
 // startPeers starts ours, CHP, nginx and caddy, those that are beneath dir
-// (scripts/bench.sh puts them there), each leading everything to target.
-func startPeers(t *testing.T, dir, target string) []*peer {
+// (scripts/bench.sh puts them there), each leading everything to the target: by TCP, and ours also by a unix socket as in a class.
+func startPeers(t *testing.T, dir, target, socket string) []*peer {
 	t.Helper()
 	var out []*peer
 	start := func(name, program string, admin bool, args func(p *peer) []string, env ...string) {
@@ -127,7 +130,12 @@ func startPeers(t *testing.T, dir, target string) []*peer {
 		run(t, p.cmd)
 		answers(t, p.listen)
 		if admin {
-			p.addRoute(t, "/", "http://"+target)
+			answers(t, p.admin)
+			p.target = "http://" + target
+			if strings.Contains(name, "socket") {
+				p.target = "http+unix://" + strings.ReplaceAll(socket, "/", "%2f")
+			}
+			p.addRoute(t, "/", p.target)
 		}
 		out = append(out, p)
 	}
@@ -136,7 +144,8 @@ func startPeers(t *testing.T, dir, target string) []*peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start("conjured", self, true, none, roleVar+"=door")
+	start("conjured, socket", self, true, none, roleVar+"=door")
+	start("conjured, TCP", self, true, none, roleVar+"=door")
 	start("CHP", filepath.Join(dir, "node_modules/configurable-http-proxy/bin/configurable-http-proxy"), true, func(p *peer) []string {
 		ip, port, _ := net.SplitHostPort(p.listen)
 		_, admin, _ := net.SplitHostPort(p.admin)

@@ -11,7 +11,7 @@ import (
 
 const (
 	bodyBuffer        = 32 << 10         // bytes, pooled
-	idlePerTarget     = 8                // kept connections; a Lab page opens six
+	idlePerTarget     = 32               // kept connections; all pages of a class share the hub
 	idleTotal         = 512              // of all targets
 	idleTargetTimeout = 60 * time.Second // below the hour that tornado keeps them
 	continueTimeout   = 2 * time.Second  // for a target's 100-continue, then the body is sent anyway
