@@ -49,12 +49,12 @@ func newDoor(c Config) (*door, error) {
 }
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begin(w, r)
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
 		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 		answer(w, http.StatusMethodNotAllowed, "this is no proxy for other places")
 		return
 	}
-	closeUnlessHijacked(w, r)
 	if r.URL.Path == "/_chp_healthz" {
 		answerJSON(w, http.StatusOK, map[string]string{"status": "OK"})
 		return

@@ -49,6 +49,7 @@ const (
 	stallTimeout = 60 * time.Second
 	stallBytes   = 1 << 10  // less than this is no progress
 	writePiece   = 64 << 10 // bytes that have Stall to leave
+	settlePoll   = 5 * time.Millisecond
 )
 
 // tooMany is for a connection over the limit.
@@ -71,6 +72,7 @@ type seats struct {
 	limits Limits
 	mu     sync.Mutex
 	taken  int
+	fresh  atomic.Int32 // connections whose first request has not reached a handler yet
 	byAddr map[netip.Prefix]int
 }
 
@@ -86,6 +88,7 @@ func (g *guardedListener) Accept() (net.Conn, error) {
 		}
 		from := origin(c.RemoteAddr())
 		if g.seats.take(from) {
+			g.seats.fresh.Add(1)
 			return &guard{Conn: c, seats: g.seats, from: from}, nil
 		}
 		_ = c.SetWriteDeadline(time.Now().Add(time.Second))
@@ -136,6 +139,7 @@ type guard struct {
 	seats *seats
 	from  netip.Prefix
 	left  atomic.Bool // the seat is given back
+	asked atomic.Bool // a handler has had a request
 
 	framing framing
 	poison  []byte      // what is still to be read in place of a bad request
@@ -226,8 +230,24 @@ func (g *guard) Write(p []byte) (int, error) {
 func (g *guard) Close() error {
 	if !g.left.Swap(true) {
 		g.seats.leave(g.from)
+		g.handled()
 	}
 	return g.Conn.Close()
+}
+
+// handled notes that a request of the connection's is being answered, or that none comes.
+func (g *guard) handled() {
+	if !g.asked.Load() && !g.asked.Swap(true) {
+		g.seats.fresh.Add(-1)
+	}
+}
+
+// settle waits, for a moment at most, until whoever was let in has been heard: net/http
+// hangs up on them once it is told to stop.
+func (s *seats) settle(limit time.Duration) {
+	for end := time.Now().Add(limit); s.fresh.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(settlePoll)
+	}
 }
 
 // CloseWrite lets net/http say that no more comes, and still read what was sent.
@@ -238,10 +258,15 @@ func (g *guard) CloseWrite() error {
 	return nil
 }
 
-// closeUnlessHijacked ends a connection after an answer to a request that could have
-// become a websocket: what follows on it is not looked at.
-func closeUnlessHijacked(w http.ResponseWriter, r *http.Request) {
-	if g, ok := connOf(r).(*guard); ok && g.opaque.Load() {
+// begin is told of each request. It ends the connection after an answer to one that could
+// have become a websocket: what follows there is not looked at.
+func begin(w http.ResponseWriter, r *http.Request) {
+	g, ok := connOf(r).(*guard)
+	if !ok {
+		return
+	}
+	g.handled()
+	if g.opaque.Load() {
 		w.Header().Set("Connection", "close")
 	}
 }

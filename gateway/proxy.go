@@ -138,7 +138,7 @@ func (p *Proxy) wait() {
 
 // ServeHTTP answers with what the target of r's route answers.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	closeUnlessHijacked(w, r)
+	begin(w, r)
 	k, ws := p.config.Key(r), isWebsocket(r)
 	var f flight
 	if user := userOf(k); user != "" {

@@ -24,6 +24,7 @@ const (
 	headerTimeout  = 10 * time.Second
 	idleTimeout    = 120 * time.Second // Lab polls; a shorter one means new connections all the time
 	maxHeaderBytes = 64 << 10          // what tornado takes
+	settleTime     = time.Second       // for those let in when the daemon stops, to say what they want
 	drainTime      = 3 * time.Second   // for requests under way when the daemon stops
 )
 
@@ -148,6 +149,10 @@ func (s *Server) serve(ctx context.Context) error {
 		running--
 		err = fmt.Errorf("cannot go on listening: %w", err)
 	}
+	for _, l := range s.listeners {
+		_ = l.Close() // a supervisor's socket stays open, and who comes now waits for the next daemon
+	}
+	seats.settle(settleTime)
 	s.door.drain()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()

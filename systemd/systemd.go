@@ -1,6 +1,6 @@
 // Package systemd tells the supervisor how the daemon is: ready, stopping, alive.
 // Each call does nothing where no supervisor listens (NOTIFY_SOCKET is not set).
-// The unit file lies beside this one.
+// The unit files lie beside this one. [Listeners] takes over the sockets it has opened.
 package systemd
 
 import (

@@ -155,8 +155,12 @@ func (b *box) openDoor(context.Context) (err error) {
 		return err
 	}
 	b.front = &front{snapshot: b.owner.Snapshot, board: b.board, since: b.began}
+	open, addresses, err := doorSockets(b.settings.Listen)
+	if err != nil {
+		return err
+	}
 	b.door, err = gateway.New(gateway.Config{
-		Listen: b.settings.Listen, Routes: b.routes, Class: b.front, Progress: b.news, Feed: b.feed, Log: b.log,
+		Listen: addresses, Listeners: open, Routes: b.routes, Class: b.front, Progress: b.news, Feed: b.feed, Log: b.log,
 		Statics: b.statics, Compress: b.statics,
 		Sockets: []string{b.place.Run + "/hub", b.place.Run + "/servers"}, Desk: b.desk, DeskPaths: desk.Paths(),
 		Logins: users.NewDoor(),
