@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/conjuring/conjured/gateway/session"
@@ -44,7 +45,7 @@ type message struct {
 
 func loadPages() (map[string]*template.Template, error) {
 	base := template.New("").Funcs(template.FuncMap{
-		"clock": clock, "code": code, "use": use,
+		"clock": clock, "code": code, "use": use, "milder": milder,
 	})
 	base, err := base.ParseFS(files, "pages/layout.html", "pages/parts.html")
 	if err != nil {
@@ -62,6 +63,11 @@ func loadPages() (map[string]*template.Template, error) {
 		all[name] = t
 	}
 	return all, nil
+}
+
+// milder are the notices that are no errors.
+func milder(all []told) []told {
+	return slices.DeleteFunc(slices.Clone(all), func(n told) bool { return n.Severity == notice.SeverityError })
 }
 
 // guard sets what no answer of ours goes without.

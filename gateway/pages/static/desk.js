@@ -11,6 +11,7 @@
 
   // Who is on a button with the keyboard stays on it.
   function put(old, fresh) {
+    fresh.querySelectorAll("details").forEach((d, i) => { d.open = old.querySelectorAll("details")[i]?.open || false; });
     const at = old.contains(document.activeElement) ? document.activeElement : null;
     old.replaceWith(fresh);
     if (!at) return;
@@ -45,10 +46,11 @@
     document.getElementById("empty").hidden = want.size > 0;
   }
 
-  // The mark of a fresh row is no difference.
+  // The mark of a fresh row and what was unfolded are no difference.
   function same(old, fresh) {
     const copy = old.cloneNode(true);
     copy.classList.remove("fresh");
+    copy.querySelectorAll("details").forEach((d) => { d.open = false; });
     return copy.isEqualNode(fresh);
   }
 

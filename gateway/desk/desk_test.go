@@ -1,0 +1,492 @@
+package desk_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/conjuring/conjured/gateway/desk"
+	"github.com/conjuring/conjured/gateway/session"
+	"github.com/conjuring/conjured/gateway/session/sessiontest"
+	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
+)
+
+// class is everything behind the pages, in memory.
+type class struct {
+	mu        sync.Mutex
+	people    []desk.Person
+	broken    bool
+	passwords map[string]string
+	kept      string // the login that the last change kept
+	acts      []string
+	lesson    desk.Lesson
+	notices   []notice.Notice
+}
+
+func (c *class) Name() string { return "Room 12" }
+
+func (c *class) People(context.Context) ([]desk.Person, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken {
+		return nil, errors.New("docker is away")
+	}
+	return slices.Clone(c.people), nil
+}
+
+func (c *class) Person(name string) (session.Person, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.people {
+		if p.Name == name {
+			return session.Person{Name: name, Admin: p.Admin}, true
+		}
+	}
+	return session.Person{}, false
+}
+
+func (c *class) change(name string, f func(*desk.Person)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.people {
+		if c.people[i].Name == name {
+			f(&c.people[i])
+		}
+	}
+}
+
+func (c *class) did(act string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.acts = append(c.acts, act)
+}
+
+func (c *class) done() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.acts)
+}
+
+func (c *class) StartServer(_ context.Context, user, server string) error {
+	c.did("start " + user + "/" + server)
+	c.change(user, func(p *desk.Person) { p.Servers = []desk.Server{{State: "starting", Since: time.Now()}} })
+	return nil
+}
+
+func (c *class) StopServer(_ context.Context, user, server string) error {
+	c.did("stop " + user + "/" + server)
+	c.change(user, func(p *desk.Person) { p.Servers = nil })
+	return nil
+}
+
+func (c *class) Check(_ context.Context, user, password, address string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.passwords[user] != password || address != "127.0.0.1" {
+		return &notice.Error{Notice: notice.Notice{Code: "login-wrong", Severity: notice.SeverityInfo, What: "the name or the password is not right"}}
+	}
+	return nil
+}
+
+func (c *class) Change(_ context.Context, user, password, keep string) error {
+	if len(password) < 6 {
+		return &notice.Error{Notice: notice.Notice{Code: "password-short", Severity: notice.SeverityError, What: "the new password has 3 characters; it needs 6 or more"}}
+	}
+	c.did("change " + user)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.passwords[user], c.kept = password, keep
+	return nil
+}
+
+func (c *class) Reset(_ context.Context, user string) (string, error) {
+	c.did("reset " + user)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.passwords[user] = "lamp-river-otter-" + user
+	return c.passwords[user], nil
+}
+
+func (c *class) Lesson(context.Context) (desk.Lesson, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lesson, nil
+}
+
+func (c *class) Begin(context.Context) error {
+	c.did("begin")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lesson = desk.Lesson{On: true, Since: time.Now(), Busy: true, Total: 3, Ready: 1, Left: 40 * time.Second}
+	return nil
+}
+
+func (c *class) End(_ context.Context, all bool) (int, error) {
+	c.did(fmt.Sprintf("end all=%t", all))
+	return 0, nil
+}
+
+func (c *class) Notices() []notice.Notice {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.notices)
+}
+
+func (c *class) Dismiss(n notice.Notice) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.notices = slices.DeleteFunc(c.notices, func(o notice.Notice) bool { return o == n })
+}
+
+// site is the pages with a hub, on a listener.
+type site struct {
+	*httptest.Server
+	t     *testing.T
+	hub   *sessiontest.Hub
+	class *class
+	news  *progress.Hub
+	stop  func() // ends Run and waits
+}
+
+func newSite(t *testing.T, people ...desk.Person) *site {
+	s := &site{t: t, hub: sessiontest.New(), news: &progress.Hub{}, class: &class{people: people, passwords: map[string]string{}}}
+	for _, p := range people {
+		s.class.passwords[p.Name] = "password of " + p.Name
+	}
+	sessions, err := session.New(session.Config{Hub: s.hub.Client(), Secret: sessiontest.Secret, Roster: s.class, Check: time.Nanosecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := desk.New(desk.Config{
+		Sessions: sessions, Class: s.class, Servers: s.class, Passwords: s.class, Lessons: s.class, Board: s.class, Progress: s.news,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/hub/", s.hub)
+	mux.Handle("/conjured/static/", http.StripPrefix("/conjured/static/", http.FileServer(http.Dir("../pages/static"))))
+	for _, p := range desk.Paths() {
+		mux.Handle(p, d)
+	}
+	s.Server = httptest.NewServer(mux)
+	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan error, 1)
+	go func() { over <- d.Run(ctx) }()
+	s.stop = sync.OnceFunc(func() { cancel(); <-over })
+	t.Cleanup(func() { s.stop(); s.CloseClientConnections(); s.Close() })
+	return s
+}
+
+func three() []desk.Person {
+	return []desk.Person{{Name: "mara", Admin: true}, {Name: "anna"}, {Name: "ben", OwnPassword: true}}
+}
+
+// visitor is a browser that is logged in at the hub.
+type visitor struct {
+	*site
+	http *http.Client
+	form string // the token of the page seen last
+}
+
+func (s *site) visitor(user string) *visitor {
+	s.t.Helper()
+	jar, _ := cookiejar.New(nil)
+	v := &visitor{site: s, http: &http.Client{Jar: jar}}
+	if user != "" {
+		v.get("/hub/login?user=" + user)
+	}
+	return v
+}
+
+var token = regexp.MustCompile(`name="form" value="([0-9a-f]{64})"`)
+
+func (v *visitor) send(r *http.Request) (string, *http.Response) {
+	v.t.Helper()
+	res, err := v.http.Do(r)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	if m := token.FindSubmatch(b); m != nil {
+		v.form = string(m[1])
+	}
+	return string(b), res
+}
+
+func (v *visitor) get(path string) (string, int) {
+	v.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, v.URL+path, nil)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	b, res := v.send(r)
+	return b, res.StatusCode
+}
+
+// post sends a form with the page's token, as a browser without scripts does.
+func (v *visitor) post(path string, fields ...string) (string, int) {
+	v.t.Helper()
+	q := url.Values{"form": {v.form}}
+	for i := 0; i < len(fields); i += 2 {
+		q.Set(fields[i], fields[i+1])
+	}
+	r, err := http.NewRequest(http.MethodPost, v.URL+path, strings.NewReader(q.Encode()))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", v.URL)
+	b, res := v.send(r)
+	return b, res.StatusCode
+}
+
+func (v *visitor) want(text string, code int) func(body string, got int) {
+	return func(body string, got int) {
+		v.t.Helper()
+		if got != code || !strings.Contains(body, text) {
+			v.t.Errorf("%d, want %d with %q:\n%.3000s", got, code, text, body)
+		}
+	}
+}
+
+// eventually opens a page until it shows text: a look at the class may be a second old.
+func (v *visitor) eventually(path, text string) {
+	v.t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if b, _ := v.get(path); strings.Contains(b, text) {
+			return
+		}
+	}
+	v.t.Errorf("%s never shows %q", path, text)
+}
+
+func (s *site) wantActs(want ...string) {
+	s.t.Helper()
+	if got := s.class.done(); !slices.Equal(got, want) {
+		s.t.Errorf("done: %q, want %q", got, want)
+	}
+}
+
+func TestOwnPassword(t *testing.T) {
+	s := newSite(t, three()...)
+	v, other := s.visitor("anna"), s.visitor("anna")
+	v.want("Your password was given to you", 200)(v.get("/conjured/account"))
+	other.get("/conjured/account")
+	v.want("not the same", 403)(v.post("/conjured/account/password", "old", "password of anna", "new", "abcdefg", "again", "abcdefh"))
+	v.want("your own password is not right", 403)(v.post("/conjured/account/password", "old", "x", "new", "abcdefg", "again", "abcdefg"))
+	v.want("it needs 6 or more", 403)(v.post("/conjured/account/password", "old", "password of anna", "new", "abc", "again", "abc"))
+	s.wantActs()
+	v.want("Your password is changed", 200)(v.post("/conjured/account/password", "old", "password of anna", "new", "abcdefg", "again", "abcdefg"))
+	s.wantActs("change anna")
+	if s.class.kept != "session of anna" {
+		t.Errorf("kept %q", s.class.kept)
+	}
+	if b, _ := v.get("/conjured/account"); strings.Contains(b, "is changed") {
+		t.Error("it is said twice")
+	}
+	other.want("Your login had ended", 401)(other.post("/conjured/account/server", "do", "stop "))
+}
+
+func TestOwnServer(t *testing.T) {
+	s := newSite(t, three()...)
+	v := s.visitor("anna")
+	v.want("not running", 200)(v.get("/conjured/account"))
+	v.want("is being started", 200)(v.post("/conjured/account/server", "do", "start "))
+	v.want("does not know", 200)(v.post("/conjured/account/server", "do", "stop other"))
+	v.want("does not know", 200)(v.post("/conjured/account/server", "do", "reset anna"))
+	s.class.change("anna", func(p *desk.Person) {
+		p.Servers = []desk.Server{{State: "ready", Since: time.Now(), Memory: 300e6, MemoryLimit: 1e9}}
+		p.Disk, p.DiskLimit = 2e9, 4e9
+	})
+	v.want(`value="restart "`, 200)(v.get("/conjured/account"))
+	v.want("2.0 GB <small>of 4.0 GB", 200)(v.get("/conjured/account/servers"))
+	v.want("is stopped", 200)(v.post("/conjured/account/server", "do", "stop "))
+	s.wantActs("start anna/", "stop anna/")
+	v.want("is being restarted", 200)(v.post("/conjured/account/server", "do", "restart "))
+	s.stop()
+	s.wantActs("start anna/", "stop anna/", "stop anna/", "start anna/")
+}
+
+func TestTeach(t *testing.T) {
+	s := newSite(t, three()...)
+	v := s.visitor("mara")
+	v.want("0 <small>of 3</small>", 200)(v.get("/conjured/teach"))
+	v.want("anna&#39;s server is being started", 200)(v.post("/conjured/teach/act", "do", "start anna"))
+	v.want("Start it again", 200)(v.post("/conjured/teach/act", "do", "stop anna"))
+	s.class.change("ben", func(p *desk.Person) {
+		p.Open, p.Servers = 1, []desk.Server{{State: "ready"}, {Name: "maths", State: "ready"}}
+	})
+	v.want("ben is working there now", 200)(v.post("/conjured/teach/act", "do", "stop ben"))
+	v.want("ben&#39;s server is stopped", 200)(v.post("/conjured/teach/act", "do", "stop ben", "sure", "yes"))
+	v.want("nobody of that name", 200)(v.post("/conjured/teach/act", "do", "start zoe"))
+	v.want("does not know", 200)(v.post("/conjured/teach/act", "do", "fly anna"))
+	s.wantActs("start anna/", "stop anna/", "stop ben/", "stop ben/maths")
+	v.want("The lesson has begun", 200)(v.post("/conjured/teach/act", "do", "begin"))
+	v.want("1 of 3 servers are ready, all of them in about 40 seconds", 200)(v.get("/conjured/teach"))
+	v.want("Students who are working can finish", 200)(v.post("/conjured/teach/act", "do", "end"))
+	v.want("The lesson has ended", 200)(v.post("/conjured/teach/act", "do", "end", "sure", "yes", "all", "yes"))
+	v.want("What the students", 200)(v.post("/conjured/teach/act", "do", "stop-all"))
+	s.class.change("anna", func(p *desk.Person) { p.Servers = []desk.Server{{State: "queued", Place: 3}} })
+	s.class.change("mara", func(p *desk.Person) { p.Servers = []desk.Server{{State: "ready"}} })
+	v.eventually("/conjured/teach?show=waiting", "waiting, number 3")
+	v.want("are being stopped", 200)(v.post("/conjured/teach/act", "do", "stop-all", "sure", "yes"))
+	s.stop()
+	if got := s.class.done(); !slices.Contains(got, "end all=true") || !slices.Contains(got, "stop anna/") || slices.Contains(got, "stop mara/") {
+		t.Errorf("done: %q", got)
+	}
+}
+
+func TestReset(t *testing.T) {
+	s := newSite(t, three()...)
+	v, anna := s.visitor("mara"), s.visitor("anna")
+	anna.get("/conjured/account")
+	v.get("/conjured/teach")
+	v.want("A new password for anna", 200)(v.post("/conjured/teach/act", "do", "reset anna"))
+	v.want("your own password is not right", 403)(v.post("/conjured/teach/act", "do", "reset anna", "sure", "yes", "password", "password of anna"))
+	s.wantActs()
+	v.want("lamp-river-otter-anna", 200)(v.post("/conjured/teach/act", "do", "reset anna", "sure", "yes", "password", "password of mara"))
+	s.wantActs("reset anna")
+	anna.want("had ended", 401)(anna.post("/conjured/account/server", "do", "start "))
+	v.want("lamp-river-otter-anna", 200)(v.get("/conjured/teach/passwords"))
+	other := s.visitor("mara")
+	other.want("no longer shown", 410)(other.get("/conjured/teach/passwords"))
+	v.want("The new passwords are no longer shown", 200)(v.post("/conjured/teach/act", "do", "forget"))
+	v.want("no longer shown", 410)(v.get("/conjured/teach/passwords"))
+	v.want("All 2 students get a new password", 200)(v.post("/conjured/teach/act", "do", "reset-all"))
+	v.want("lamp-river-otter-ben", 200)(v.post("/conjured/teach/act", "do", "reset-all", "sure", "yes", "password", "password of mara"))
+	s.wantActs("reset anna", "reset anna", "reset ben")
+}
+
+// Whoever is no teacher, is no longer one, or left, does nothing.
+func TestWhoMay(t *testing.T) {
+	s := newSite(t, three()...)
+	v := s.visitor("anna")
+	v.get("/conjured/account")
+	for _, path := range []string{"/conjured/teach", "/conjured/teach/live", "/conjured/teach/confirm?do=stop-all", "/conjured/teach/passwords"} {
+		v.want("for teachers", 403)(v.get(path))
+	}
+	v.want("for teachers", 403)(v.post("/conjured/teach/act", "do", "start ben"))
+	m := s.visitor("mara")
+	m.get("/conjured/teach")
+	s.class.change("mara", func(p *desk.Person) { p.Admin = false })
+	m.want("for teachers", 403)(m.post("/conjured/teach/act", "do", "start ben"))
+	s.class.change("mara", func(p *desk.Person) { p.Name = "gone" })
+	m.want("had ended", 401)(m.post("/conjured/account/server", "do", "start "))
+	n := s.visitor("")
+	n.want("the login form", 401)(n.get("/conjured/teach"))
+	n.want("nobody is logged in", 401)(n.get("/conjured/teach/live"))
+	s.wantActs()
+}
+
+func TestForged(t *testing.T) {
+	s := newSite(t, three()...)
+	v, b := s.visitor("mara"), s.visitor("ben")
+	v.get("/conjured/teach")
+	b.get("/conjured/account")
+	mine := v.form
+	v.form = b.form
+	v.want("Nothing was changed", 403)(v.post("/conjured/teach/act", "do", "start anna"))
+	v.form = ""
+	v.want("Nothing was changed", 403)(v.post("/conjured/teach/act", "do", "start anna"))
+	v.form = "" // the page that refuses has a form too
+	v.want("Nothing was changed", 403)(v.post("/conjured/logout"))
+	v.form = mine
+	v.want("Nothing was changed", 403)(v.post("/conjured/teach/act", "do", "start anna", "find", strings.Repeat("x", 20<<10)))
+	for _, h := range [][2]string{{"Origin", "http://evil.example"}, {"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"}} {
+		r, _ := http.NewRequest(http.MethodPost, v.URL+"/conjured/teach/act", strings.NewReader(url.Values{"form": {mine}, "do": {"start anna"}}.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set(h[0], h[1])
+		if _, res := v.send(r); res.StatusCode != 403 {
+			t.Errorf("%v: %s", h, res.Status)
+		}
+	}
+	// A form's token does not show up where a page is not opened as one.
+	r, _ := http.NewRequest(http.MethodGet, v.URL+"/conjured/teach", nil)
+	r.Header.Set("Sec-Fetch-Dest", "empty")
+	if body, res := v.send(r); res.StatusCode != 403 || strings.Contains(body, "do=") {
+		t.Errorf("a script reads the page: %s", res.Status)
+	}
+	s.wantActs()
+	if _, code := v.get("/conjured/teach/act"); code != 405 {
+		t.Errorf("GET of an act: %d", code)
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	s := newSite(t, three()...)
+	v := s.visitor("mara")
+	for _, path := range []string{"/conjured/account", "/conjured/teach", "/conjured/oauth_callback?state=%0d%0aX-Evil:1&code=%0d%0a", "/conjured/teach?find=%0d%0aX-Evil:%201%22%3E%3Cscript%3E"} {
+		r, _ := http.NewRequest(http.MethodGet, v.URL+path, nil)
+		body, res := v.send(r)
+		for name, want := range map[string]string{
+			"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "X-Evil": "",
+		} {
+			if got := res.Header.Get(name); got != want {
+				t.Errorf("%s: %s is %q", path, name, got)
+			}
+		}
+		csp := res.Header.Get("Content-Security-Policy")
+		if !strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "unsafe") {
+			t.Errorf("%s: policy %q", path, csp)
+		}
+		if strings.Contains(body, "<script>") || strings.Contains(body, "style=") || strings.Contains(body, " onclick") {
+			t.Errorf("%s: something inline:\n%s", path, body)
+		}
+	}
+}
+
+func TestHubAway(t *testing.T) {
+	s := newSite(t, three()...)
+	v := s.visitor("mara")
+	v.get("/conjured/teach")
+	s.hub.SetAway(true)
+	v.want("The class now", 200)(v.get("/conjured/teach")) // who is known can go on
+	r, _ := http.NewRequest(http.MethodGet, v.URL+"/conjured/oauth_callback?code=1&state=2", nil)
+	if body, res := v.send(r); res.StatusCode != 200 || !strings.Contains(body, "My account") {
+		t.Errorf("an old address: %s", res.Status)
+	}
+	s.hub.SetAway(false)
+	s.class.mu.Lock()
+	s.class.broken = true
+	s.class.mu.Unlock()
+	v.eventually("/conjured/teach", "Docker does not answer now")
+	v.want("The class does not answer now", 200)(v.get("/conjured/account"))
+}
+
+func TestNotices(t *testing.T) {
+	s := newSite(t, three()...)
+	s.class.notices = []notice.Notice{
+		{Code: "a", Severity: notice.SeverityError, What: "pandsa is not a package", File: "requirements.txt", Line: 3},
+		{Code: "b", Severity: notice.SeverityWarning, What: "<script>alert(1)</script>"},
+	}
+	v := s.visitor("mara")
+	body, _ := v.get("/conjured/teach")
+	if !strings.Contains(body, "requirements.txt:3") || !strings.Contains(body, "&lt;script&gt;") || !strings.Contains(body, "1 thing good to know") {
+		t.Errorf("%s", body)
+	}
+	id := regexp.MustCompile(`value="dismiss ([0-9a-f]+)"`).FindStringSubmatch(body)
+	if len(id) != 2 {
+		t.Fatal("no button")
+	}
+	body, _ = v.post("/conjured/teach/act", "do", "dismiss "+id[1])
+	if strings.Contains(body, "pandsa") || !strings.Contains(body, "good to know") {
+		t.Error("the wrong notice was put away")
+	}
+}
