@@ -26,7 +26,7 @@ var attacks embed.FS
 
 // attackRows is how many attempts the list has, those for comparison among them. It
 // depends on how many addresses a machine has, which are counted apart.
-const attackRows = 442
+const attackRows = 446
 
 // attempted is one row of the attack list. Got is nil when it was refused.
 type attempted struct {

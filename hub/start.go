@@ -176,6 +176,9 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 		s.tell(event{State: starting, Message: "Loading Jupyter.", Progress: 60})
 		err = h.awaitReady(ctx, id, s.ask.Env["JUPYTERHUB_SERVICE_PREFIX"])
 	}
+	if err == nil {
+		err = h.sealPlace(id)
+	}
 	if err != nil && s.daemon.Err() != nil {
 		return err // what runs is left for the next daemon
 	}

@@ -117,15 +117,23 @@ func tmpFiles(n int64) notice.Notice {
 	}
 }
 
+// killed is the exit code of a container whose first process was killed.
+const killed = 137
+
 // died tells the student that their server ended, and keeps the reason for their next
 // start when it was not somebody's wish.
 func (h *Hub) died(ctx context.Context, e engine.Event) {
 	user, server := e.Labels[labelUser], e.Labels[labelServer]
+	ours := h.underWay(serverID(user, server)) // whoever starts or stops it knows why
 	c, err := h.cfg.Engine.Inspect(ctx, e.ID)
+	for n := 0; err == nil && c.State == "running" && n < 10 && pause(ctx, 50*time.Millisecond); n++ {
+		c, err = h.cfg.Engine.Inspect(ctx, e.ID) // the engine may tell of an end before it lists it
+	}
 	if err == nil && c.State == "running" {
 		return
 	}
-	if err != nil || !c.OOMKilled { // stopped, or removed already: whoever did that knows why
+	// A kernel may have been killed for its memory before, and the server ended otherwise.
+	if ours || err != nil || !c.OOMKilled || c.ExitCode != killed {
 		h.tell(told{user, server, serverStopped()})
 		return
 	}

@@ -79,6 +79,11 @@ def file_rows():
                  "/home/evil", f"/home/{n}/evil", f"{run}/upstream/evil", f"{run}/servers/evil", f"{run}/evil", "/proc/1/exe",
                  "/dev/init", "/sbin/docker-init", "/var/spool/cron/evil", "/lib/evil.so", sys.executable):
         ROWS.append(("writes", f"write {path}", lambda p=path: opens(p, os.O_WRONLY | os.O_CREAT)))
+    own = f"{run}/servers/{P['own_id']}"
+    ROWS.append(("writes", "a file beside the own socket", lambda: opens(f"{own}/evil", os.O_WRONLY | os.O_CREAT)))
+    ROWS.append(("writes", "a link beside the own socket", lambda: os.symlink("/run/docker.sock", f"{own}/evil.sock") or "made"))
+    ROWS.append(("writes", "move the own socket away", lambda: os.rename(f"{own}/s.sock", f"{own}/t.sock") or "moved"))
+    ROWS.append(("writes", "remove the own socket", lambda: os.unlink(f"{own}/s.sock") or "removed"))
     for path in ("/shared/lesson.txt", "/opt/conjured/env/label/base/current", sys.executable, "/etc/passwd", f"{run}/upstream/hub-api.sock"):
         ROWS.append(("writes", f"hard link to {path}", lambda p=path: hard_link(p)))
         ROWS.append(("writes", f"remove {path}", lambda p=path: os.unlink(p) or "removed"))
