@@ -181,3 +181,16 @@ func TestLimits_slowReader(t *testing.T) {
 	_, _ = io.WriteString(c, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
 	<-gone
 }
+
+// A websocket on which nobody says anything for long goes on: the guard's deadlines are
+// for requests, and the pumps do not move them.
+func TestLimits_quietWebsocket(t *testing.T) {
+	const stall = 100 * time.Millisecond
+	h := openWith(t, Limits{Stall: stall})
+	h.target("/user/al", wsEcho(t))
+	c := dialWS(t, h, "/user/al/api/kernels/1/channels")
+	defer c.CloseNow()
+	echoWS(t, c, []byte("first"))
+	<-time.After(3 * stall)
+	echoWS(t, c, []byte("after a while"))
+}
