@@ -135,7 +135,9 @@ func (h *Hub) answerAccount(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusNotFound, refusal{"nobody of that name is on the roster"})
 		return
 	}
-	h.used(a.Name) // JupyterHub asks when they do something in it
+	if !h.askedFor(a.Name) {
+		h.used(a.Name) // JupyterHub asks when they do something in it
+	}
 	reply(w, http.StatusOK, accountAnswer{a.Name, a.Admin, a.Mark})
 }
 

@@ -302,6 +302,7 @@ func (h *Hub) StartServer(ctx context.Context, user, server string) error {
 	if _, ok := h.cfg.Users.Lookup(user); !ok {
 		return fmt.Errorf("%w: %s", ErrNotOnRoster, user)
 	}
+	h.noteAsked(user)
 	base := "/hub/api/users/" + url.PathEscape(user)
 	var no *hubRefusal
 	if err := h.api(ctx, http.MethodPost, base, nil); err != nil && !(errors.As(err, &no) && no.status == http.StatusConflict) {

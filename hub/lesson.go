@@ -54,11 +54,12 @@ type lesson struct {
 
 	mu     sync.Mutex
 	state  lessonState
-	due    bool               // a round is to come
-	cancel context.CancelFunc // of the round that goes on; nil when none
-	goal   []string           // whom this process has started servers for
-	left   map[string]string  // user: why none was started
-	taken  int                // servers that are being started ahead
+	due    bool                 // a round is to come
+	cancel context.CancelFunc   // of the round that goes on; nil when none
+	goal   []string             // whom this process has started servers for
+	left   map[string]string    // user: why none was started
+	taken  int                  // servers that are being started ahead
+	asked  map[string]time.Time // user: when we asked JupyterHub for a server of theirs
 }
 
 // BeginLesson has servers started for the named accounts, or for everybody on the
@@ -117,11 +118,11 @@ func (h *Hub) EndLesson(ctx context.Context, all bool) (stopped int, err error) 
 	unused := h.unused()
 	var ids []string
 	for _, v := range servers {
-		if _, ok := unused[v.ID]; ok || all {
+		if _, ok := unused[v.ID]; (ok || all) && v.lives() {
 			ids = append(ids, v.ID)
-			h.forgetAhead(v.ID)
 		}
 	}
+	h.forgetAhead(slices.Collect(maps.Keys(unused))...)
 	return len(ids), h.retire(ctx, servers, ids)
 }
 
@@ -137,7 +138,7 @@ func (h *Hub) Lesson(ctx context.Context) (Lesson, error) {
 	out := Lesson{On: l.state.On, Since: l.state.Since, Busy: l.due || l.cancel != nil, Total: len(l.goal)}
 	state := map[string]string{}
 	for _, v := range servers {
-		if _, ok := l.state.Ahead[v.ID]; ok {
+		if _, ok := l.state.Ahead[v.ID]; ok && v.lives() {
 			out.Unused++
 		}
 		if v.Name == "" {

@@ -50,6 +50,7 @@ func (h *Hub) saveLesson(s lessonState) error {
 // read is none: students get their servers when they log in.
 func (h *Hub) readLesson() error {
 	h.lesson.wake, h.lesson.left = make(chan struct{}, 1), map[string]string{}
+	h.lesson.asked = map[string]time.Time{}
 	h.lesson.state = lessonState{}.clone()
 	b, err := os.ReadFile(h.paths.lesson())
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,10 @@
 package hub
 
-import "net/http"
+import (
+	"maps"
+	"net/http"
+	"time"
+)
 
 // answerWatched hears that a student looks at the page that waits for a server: it is
 // started for a person now, whoever asked for it first.
@@ -31,4 +35,23 @@ func (h *Hub) foundRunning(id string) {
 		delete(h.expected, id)
 		ch <- nil
 	}
+}
+
+// startNoise is how long JupyterHub asks about a user because a start was asked of it.
+const startNoise = 5 * time.Second
+
+// noteAsked remembers that we asked JupyterHub for a server of user.
+func (h *Hub) noteAsked(user string) {
+	h.lesson.mu.Lock()
+	defer h.lesson.mu.Unlock()
+	maps.DeleteFunc(h.lesson.asked, func(_ string, at time.Time) bool { return time.Since(at) > startNoise })
+	h.lesson.asked[user] = time.Now()
+}
+
+// askedFor tells whether JupyterHub's question about a user is likely our own doing.
+func (h *Hub) askedFor(user string) bool {
+	h.lesson.mu.Lock()
+	defer h.lesson.mu.Unlock()
+	at, ok := h.lesson.asked[user]
+	return ok && time.Since(at) < startNoise
 }

@@ -43,6 +43,9 @@ type Server struct {
 // Starting tells whether the server waits for its turn or is on its way.
 func (s Server) Starting() bool { return s.State == queued || s.State == starting }
 
+// lives tells whether the server runs or is about to.
+func (s Server) lives() bool { return s.State == ready || s.State == queued || s.State == starting }
+
 // serverID names a server's place and container. It is made of user and name, so
 // that asking twice finds the same one.
 func serverID(user, name string) string {

@@ -2,9 +2,10 @@ package hub
 
 import "context"
 
-// startWeight is the CPU weight of a server that starts, an eighth of that of one that
-// works: those who work do not notice a class coming in.
-const startWeight = serverShares / 8
+// startWeight is the CPU weight of a server that starts: less than that of one that
+// works, so that those who work do not notice a class coming in, and enough to get in
+// beside a room of students who all compute.
+const startWeight = serverShares / 2
 
 // grownUp gives a server that has started the weight of one that works. It is asked
 // again for what a daemon left that died in between.
