@@ -73,16 +73,11 @@ func (c *fakeClass) run(t *testing.T) (stop func()) {
 // question asks as the hub's Python does.
 func (c *fakeClass) question(t *testing.T, method, path string, q any) (int, string) {
 	t.Helper()
-	b, err := json.Marshal(q)
+	r, err := jsonRequest(method, path, q, c.secrets.Ask)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), method, "http://daemon"+path, bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "token "+c.secrets.Ask)
-	resp, err := over(c.paths.askSock(), 0).Do(r)
+	resp, err := over(c.paths.askSock(), 0).Do(r.WithContext(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +87,19 @@ func (c *fakeClass) question(t *testing.T, method, path string, q any) (int, str
 		t.Fatal(err)
 	}
 	return resp.StatusCode, string(all)
+}
+
+// jsonRequest is a question to the daemon.
+func jsonRequest(method, path string, q any, token string) (*http.Request, error) {
+	b, err := json.Marshal(q)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequest(method, "http://daemon"+path, bytes.NewReader(b))
+	if err == nil {
+		r.Header.Set("Authorization", "token "+token)
+	}
+	return r, err
 }
 
 func ask(user string) startRequest {

@@ -23,6 +23,7 @@ type fakeEngine struct {
 	all    map[string]*fakeContainer // by name
 	next   int
 	heard  []chan engine.Event
+	hub    http.Handler                 // what a hub answers; nil: only an echo
 	broken func(s engine.Spec) *fakeEnd // nil or nil result: it comes up
 }
 
@@ -133,6 +134,10 @@ func (f *fakeEngine) answer(ctx context.Context, s engine.Spec) {
 	}
 	l, err := listen(path, 0o666, 0)
 	if err != nil {
+		return
+	}
+	if f.hub != nil && strings.HasSuffix(path, "hub.sock") {
+		serve(ctx, l, f.hub, 0)
 		return
 	}
 	serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
