@@ -8,11 +8,12 @@ import (
 )
 
 // flights are the connections from browsers that are in the middle of something
-// with a student's server, by user. Closing the browser's connection ends the
+// with a student's server, by user, "" for nobody's websockets. Closing the browser's connection ends the
 // whole exchange: the request's context, the upload, the pumps of a websocket.
 type flights struct {
 	mu     sync.Mutex
 	byUser map[string]map[net.Conn]int // how many exchanges each has
+	joints map[net.Conn]*joint         // the websockets among them, by the browser's side
 	count  int
 }
 
@@ -55,19 +56,44 @@ func (t flight) land() {
 	conns := f.byUser[user]
 	if conns[c]--; conns[c] == 0 {
 		delete(conns, c)
+		delete(f.joints, c)
 	}
 	if len(conns) == 0 {
 		delete(f.byUser, user)
 	}
 }
 
+// joined notes that an exchange has become a websocket.
+func (f *flights) joined(j *joint) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byUser[j.flight.user][j.flight.conn] == 0 {
+		return // nobody's
+	}
+	if f.joints == nil {
+		f.joints = map[net.Conn]*joint{}
+	}
+	f.joints[j.flight.conn] = j
+}
+
 // close ends all exchanges of a user.
 func (f *flights) close(user string) {
+	if user == "" {
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for c := range f.byUser[user] {
-		_ = c.Close()
+		f.end(c, closeForbidden)
 	}
+}
+
+func (f *flights) end(c net.Conn, code int32) {
+	if j := f.joints[c]; j != nil {
+		j.end(code)
+		return
+	}
+	_ = c.Close()
 }
 
 // closeAll ends everything.
@@ -76,7 +102,7 @@ func (f *flights) closeAll() {
 	defer f.mu.Unlock()
 	for _, conns := range f.byUser {
 		for c := range conns {
-			_ = c.Close()
+			f.end(c, closeGoingAway)
 		}
 	}
 }

@@ -141,7 +141,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin(w, r)
 	k, ws := p.config.Key(r), isWebsocket(r)
 	var f flight
-	if user := userOf(k); user != "" {
+	if user := userOf(k); user != "" || ws {
 		// Before the look-up: a user who is closed meanwhile either has no route
 		// any more or is found among the flights.
 		f = p.flights.board(user, connOf(r))

@@ -258,8 +258,8 @@ func (t *Routes) reserved(k string) bool {
 }
 
 // active notes that bytes moved on r. It reads no clock and writes at most once
-// per tick of the coarse one.
-func (t *Routes) active(r *route) {
+// per tick of the coarse one, which it returns (Unix ms).
+func (t *Routes) active(r *route) int64 {
 	now := t.now.Load()
 	if now == 0 {
 		now = time.Now().UnixMilli()
@@ -267,6 +267,7 @@ func (t *Routes) active(r *route) {
 	if r.last.Load() < now {
 		r.last.Store(now)
 	}
+	return now
 }
 
 // touched lets Run know that there is something to save.

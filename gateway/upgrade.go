@@ -6,14 +6,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 	"time"
 )
 
@@ -63,7 +61,8 @@ func (p *Proxy) upgrade(w http.ResponseWriter, r *http.Request, rt *route, f fli
 		return
 	}
 	unwatch()
-	head := p.switched(r, res, rt, br)
+	said, _ := br.Peek(br.Buffered()) // right behind its answer
+	head := p.switched(r, res, rt, said)
 	client, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		_ = up.Close()
@@ -81,7 +80,9 @@ func (p *Proxy) upgrade(w http.ResponseWriter, r *http.Request, rt *route, f fli
 	}
 	p.config.Routes.active(rt)
 	open = true
-	p.join(client, up, rt, f)
+	j := &joint{proxy: p, route: rt, flight: f, browser: client, target: up}
+	j.down.feed(said)
+	j.run()
 }
 
 // connect dials a target for a websocket.
@@ -120,7 +121,7 @@ func shake(up net.Conn, br *bufio.Reader, out *http.Request) (*http.Response, er
 
 // switched is what the browser gets: the answer's head and the bytes that came
 // right behind it.
-func (p *Proxy) switched(r *http.Request, res *http.Response, rt *route, br *bufio.Reader) []byte {
+func (p *Proxy) switched(r *http.Request, res *http.Response, rt *route, said []byte) []byte {
 	var b bytes.Buffer
 	h := make(http.Header, len(res.Header))
 	p.head(h, r, res, rt)
@@ -128,55 +129,6 @@ func (p *Proxy) switched(r *http.Request, res *http.Response, rt *route, br *buf
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	_ = h.Write(&b)
 	b.WriteString("\r\n")
-	early, _ := br.Peek(br.Buffered())
-	b.Write(early)
+	b.Write(said)
 	return b.Bytes()
-}
-
-// join moves bytes both ways until both directions have ended, and then f lands.
-func (p *Proxy) join(a, b net.Conn, rt *route, f flight) {
-	var ended atomic.Int32
-	half := func(dst, src net.Conn) {
-		err := p.pump(bare(dst), bare(src), rt)
-		first := ended.Add(1) == 1
-		if first && err == nil && closeWrite(dst) {
-			// A proper end: the other direction may say its last words.
-			_ = dst.SetReadDeadline(time.Now().Add(halfOpen))
-			return
-		}
-		_, _ = a.Close(), b.Close()
-		if !first {
-			f.land()
-		}
-	}
-	p.pumps.Go(func() { half(a, b) })
-	p.pumps.Go(func() { half(b, a) })
-}
-
-// closeWrite ends the direction to c, if c can end one alone.
-func closeWrite(c net.Conn) bool {
-	half, ok := c.(interface{ CloseWrite() error })
-	return ok && half.CloseWrite() == nil
-}
-
-// pump moves bytes from src to dst until src ends (nil) or either fails. While
-// nothing comes it holds no buffer.
-func (p *Proxy) pump(dst, src net.Conn, rt *route) error {
-	read := reader(src, &p.buffers)
-	for {
-		buf, n, err := read()
-		if n > 0 {
-			p.config.Routes.active(rt)
-			_, err = dst.Write((*buf)[:n])
-		}
-		if buf != nil {
-			p.buffers.Put(buf)
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
 }

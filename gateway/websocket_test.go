@@ -1,12 +1,17 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -142,8 +147,8 @@ func TestServer_closeUser(t *testing.T) {
 
 	start := time.Now()
 	h.CloseUser("al")
-	if _, _, err := al.Read(t.Context()); err == nil {
-		t.Error("the websocket still reads")
+	if _, _, err := al.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+		t.Errorf("the websocket ends with %v, want a close that says why", err)
 	}
 	<-gone
 	if d := time.Since(start); d > 10*time.Second { // 1 s is promised; this machine is shared
@@ -165,14 +170,82 @@ func TestServer_closeUser(t *testing.T) {
 func TestServer_stop(t *testing.T) {
 	h := open(t)
 	h.target("/user/al", wsEcho(t))
-	c := dialWS(t, h, "/user/al/ws")
+	h.target("/services/x", wsEcho(t))
+	c, service := dialWS(t, h, "/user/al/ws"), dialWS(t, h, "/services/x/ws")
 	res, err := http.Get(h.url + "/conjured/events")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
 	h.stop()
-	if _, _, err := c.Read(t.Context()); err == nil {
-		t.Error("the websocket outlived the server")
+	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the websocket ends with %v, want a close that says that we go", err)
+	}
+	if _, _, err := service.Read(t.Context()); err == nil {
+		t.Error("a service's websocket outlived the server")
+	}
+}
+
+// In the middle of a message, or when nobody reads, there is no close to say; the end
+// comes all the same.
+func TestCloseUser_midFrame(t *testing.T) {
+	h := open(t)
+	h.target("/user/al", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x82\x05abc")
+		if r.URL.Path == "/user/al/flood" {
+			for b := make([]byte, 64<<10); err == nil; {
+				_, err = c.Write(b)
+			}
+		}
+		_, _ = io.Copy(io.Discard, c)
+	}))
+	ask := func(path string) net.Conn {
+		c := dialDoor(t, h)
+		_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		return c
+	}
+	half, deaf := ask("/user/al/ws"), ask("/user/al/flood")
+	br := bufio.NewReader(half)
+	for got := ""; !strings.HasSuffix(got, "\x82\x05abc"); {
+		b, err := br.ReadByte()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += string(b)
+	}
+	h.CloseUser("al")
+	if rest, err := io.ReadAll(br); len(rest) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%q %v", rest, err)
+	}
+	eventually(t, "a flood to a deaf reader ends", func() bool { return h.Open("al") == 0 })
+	_ = deaf
+}
+
+func TestFrames(t *testing.T) {
+	var b []byte
+	ends := map[int]bool{0: true}
+	for _, head := range []string{"\x81\x00", "\x82\x7d", "\x02\x7e\x01\x00", "\x80\x7f\x00\x00\x00\x00\x00\x01\x00\x00", "\x81\x83mask", "\x89\x80mask"} {
+		var f frames
+		f.feed([]byte(head))
+		b = append(append(b, head...), make([]byte, f.left)...)
+		ends[len(b)] = true
+	}
+	for _, step := range []int{1, 3, 1000} {
+		var f frames
+		for at := 0; at < len(b); at += step {
+			f.feed(b[at:min(len(b), at+step)])
+			if end := min(len(b), at+step); f.between() != ends[end] {
+				t.Fatalf("in steps of %d, at %d of %d: between %v", step, end, len(b), f.between())
+			}
+		}
+	}
+	if len(ends) != 7 || len(b) != 2+2+125+4+256+10+65536+6+3+6 {
+		t.Errorf("%d frames in %d bytes", len(ends)-1, len(b))
 	}
 }
