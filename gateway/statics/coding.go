@@ -90,21 +90,18 @@ type presser struct {
 	zstd *zstd.Encoder
 	back *zstd.Decoder
 	br   *brotli.Writer
-	gz   *gzip.Writer
+	gz   *squeezer
 	out  bytes.Buffer
 }
 
 func newPresser() (*presser, error) {
-	p := &presser{br: brotli.NewWriterOptions(nil, brotli.WriterOptions{Quality: 9, LGWin: 22})}
+	p := &presser{gz: newSqueezer(), br: brotli.NewWriterOptions(nil, brotli.WriterOptions{Quality: 9, LGWin: 22})}
 	var err error
 	if p.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression),
 		zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(4<<20)); err != nil {
 		return nil, fmt.Errorf("cannot compress: %w", err)
 	}
 	if p.back, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*largestFile)); err != nil {
-		return nil, fmt.Errorf("cannot compress: %w", err)
-	}
-	if p.gz, err = gzip.NewWriterLevel(nil, gzip.BestCompression); err != nil {
 		return nil, fmt.Errorf("cannot compress: %w", err)
 	}
 	return p, nil
@@ -128,8 +125,8 @@ func (p *presser) press(ctx context.Context, k coding, b []byte) ([]byte, error)
 		p.br.Reset(&p.out)
 		w = p.br
 	default:
-		p.gz.Reset(&p.out)
-		w = p.gz
+		out := p.gz.gzip(p.out.AvailableBuffer(), b, func() bool { return ctx.Err() != nil })
+		return out, ctx.Err()
 	}
 	for chunk := range slices.Chunk(b, 32<<10) {
 		if ctx.Err() != nil {

@@ -178,7 +178,7 @@ func (c *Cache) make(ctx context.Context, p *presser, f *content, k coding) erro
 
 // path is where f in coding k is kept. The number is that of the way it is made.
 func (c *Cache) path(f *content, k coding) string {
-	return filepath.Join(c.config.Dir, f.hashes.sha256+".1."+k.String())
+	return filepath.Join(c.config.Dir, f.hashes.sha256+".2."+k.String())
 }
 
 // sweep removes what belongs to no content of x.
