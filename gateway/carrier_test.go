@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // serveBytes answers the requests of each connection with the bytes that belong to the
@@ -185,4 +187,40 @@ func TestCarrier_abandoned(t *testing.T) {
 			t.Fatalf("%.40q", got)
 		}
 	}
+}
+
+// A hundred changes a second fail no request, even of the route that is asked for.
+func TestCarrier_changes(t *testing.T) {
+	h := open(t)
+	target := "http+unix://" + strings.ReplaceAll(h.target("/user/al", echo), "/", "%2f")
+	for i := range 1000 {
+		h.route(fmt.Sprintf("/user/student-%d", i), target)
+	}
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for range 3 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if status, got := h.get("/user/al/x"); status != 200 || !strings.HasPrefix(got, "GET /user/al/x ") {
+					t.Errorf("%d %q", status, got)
+					return
+				}
+			}
+		})
+	}
+	every := time.NewTicker(5 * time.Millisecond)
+	defer every.Stop()
+	for i := range 200 {
+		<-every.C
+		h.route("/user/al", target)
+		h.route(fmt.Sprintf("/user/student-%d", i), "http://127.0.0.1:1")
+		h.routes.Delete(fmt.Sprintf("/user/student-%d", i+1))
+	}
+	close(stop)
+	wg.Wait()
 }

@@ -44,9 +44,9 @@ func TestMeasureDoor(t *testing.T) {
 	m.rounds, _ = strconv.Atoi(cmp.Or(os.Getenv("CONJURED_BENCH_ROUNDS"), "4"))
 	m.idleMemory()
 	m.websockets(1000)
-	m.load("small GET, 32 connections", 32, 4000, smallGET)
+	m.load("small GET, 32 connections", 32, 8000, smallGET)
 	m.load("1 MB body, 8 connections", 8, 300, bigGET)
-	m.load("websocket round trip of 1 kB, 30 at once", 30, 6000, echo1k)
+	m.load("websocket round trip of 1 kB, 30 at once", 30, 30_000, echo1k)
 	m.routes()
 	if err := os.WriteFile(file, []byte(m.table()), 0o644); err != nil {
 		t.Fatal(err)

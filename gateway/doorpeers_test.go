@@ -112,7 +112,7 @@ type peer struct {
 }
 
 // startPeers starts ours, CHP, nginx and caddy, those that are beneath dir
-// (scripts/bench.sh puts them there), each leading everything to the target: by TCP, and ours also by a unix socket as in a class.
+// (scripts/bench.sh puts them there, and a link to ours by the name of CHP), each leading everything to the target: by TCP, and ours also by a unix socket as in a class.
 func startPeers(t *testing.T, dir, target, socket string) []*peer {
 	t.Helper()
 	var out []*peer
@@ -145,12 +145,13 @@ func startPeers(t *testing.T, dir, target, socket string) []*peer {
 		t.Fatal(err)
 	}
 	start("conjured, socket", self, true, none, roleVar+"=door")
-	start("conjured, TCP", self, true, none, roleVar+"=door")
-	start("CHP", filepath.Join(dir, "node_modules/configurable-http-proxy/bin/configurable-http-proxy"), true, func(p *peer) []string {
+	asCHP := func(p *peer) []string {
 		ip, port, _ := net.SplitHostPort(p.listen)
 		_, admin, _ := net.SplitHostPort(p.admin)
 		return []string{"--ip", ip, "--port", port, "--api-ip", ip, "--api-port", admin, "--log-level", "error"}
-	})
+	}
+	start("conjured as CHP, TCP", filepath.Join(dir, "configurable-http-proxy"), true, asCHP)
+	start("CHP", filepath.Join(dir, "node_modules/configurable-http-proxy/bin/configurable-http-proxy"), true, asCHP)
 	start("nginx", filepath.Join(dir, "root/usr/sbin/nginx"), false, func(p *peer) []string {
 		return []string{"-c", nginxConfig(t, p.listen, target)}
 	})

@@ -14,6 +14,12 @@ if [ ! -x "$peer/venv/bin/jupyterhub" ]; then
 	"$peer/venv/bin/pip" install --quiet --disable-pip-version-check jupyterhub jupyterlab notebook ipykernel
 fi
 [ -d "$peer/node_modules/configurable-http-proxy" ] || npm install --silent --no-fund --no-audit --prefix "$peer" configurable-http-proxy
+# nginx and caddy are only unpacked: installed they would start by themselves.
+for program in nginx caddy; do
+	[ -e "$peer/$program.deb" ] || (cd "$peer" && apt-get download -qq "$program" 2>/dev/null && mv "$program"_*.deb "$program.deb" &&
+		dpkg -x "$program.deb" root) || echo "$program is not to be had here and not measured."
+done
+ln -sf "$PWD/bin/conjured" "$peer/configurable-http-proxy"
 
 engine=""
 if docker version >/dev/null 2>&1; then
@@ -27,4 +33,6 @@ else
 fi
 CONJURED_BENCH=$PWD/doc/benchmarks.md CONJURED_BENCH_PEER=$peer CONJURED_BENCH_ENGINE=$engine CONJURED_TEST_NEEDS=docker,root,debootstrap \
 	go test ./cmd/conjured -run '^TestMeasure$' -count=1 -timeout 40m -v
+CONJURED_BENCH_DOOR=$peer/door.md CONJURED_BENCH_PEER=$peer go test ./gateway -run '^TestMeasureDoor$' -count=1 -timeout 20m -v
+cat "$peer/door.md" >>doc/benchmarks.md
 go test ./gateway ./users ./custom ./environments -run '^$' -bench . -benchtime 1s | tee .cache/bench/packages.txt
