@@ -216,7 +216,7 @@ func (p *Proxy) request(r *http.Request, rt *route) *http.Request {
 		raw = strip(raw, p.config.Routes.prefix(rt))
 	}
 	if p.config.NoPrepend {
-		to.prefix = ""
+		to.prefix, to.query = "", ""
 	}
 	out := r.WithContext(r.Context())
 	out.URL = to.url(raw)
@@ -250,6 +250,11 @@ func strip(raw, k string) string {
 // url puts raw, a path and query as they came on the wire, behind the target.
 func (t target) url(raw string) *url.URL {
 	path, query, has := strings.Cut(raw, "?")
+	if t.query != "" && query != "" {
+		query = t.query + "&" + query
+	} else if t.query != "" {
+		query = t.query
+	}
 	u := &url.URL{Scheme: t.scheme, Host: t.host, RawQuery: query, ForceQuery: has && query == ""}
 	path = t.prefix + path
 	if !strings.HasPrefix(path, "//") {

@@ -15,6 +15,7 @@ type target struct {
 	host   string // of that URL; for a socket a name made of its path, see socketHost
 	socket string // clean absolute path; "" for TCP
 	prefix string // escaped path put before each request's, without a final slash
+	query  string // put before each request's; "" for none
 }
 
 var errTarget = errors.New("cannot use the target")
@@ -39,7 +40,7 @@ func parseTarget(s string) (target, error) {
 	if u.Hostname() == "" || u.User != nil {
 		return target{}, fmt.Errorf("%w: it must name a host and no user", errTarget)
 	}
-	return target{scheme: u.Scheme, host: u.Host, prefix: strings.TrimRight(u.EscapedPath(), "/")}, nil
+	return target{scheme: u.Scheme, host: u.Host, prefix: strings.TrimRight(u.EscapedPath(), "/"), query: u.RawQuery}, nil
 }
 
 func parseSocket(rest string) (target, error) {

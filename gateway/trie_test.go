@@ -1,12 +1,16 @@
 package gateway
 
 import (
+	"bufio"
 	"hash/maphash"
 	"maps"
+	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -142,6 +146,41 @@ func FuzzPath(f *testing.F) {
 	})
 }
 
+func TestHostKey(t *testing.T) {
+	for host, want := range map[string]string{
+		"a.example": "a.example/x/y", "a.example:8000": "a.example/x/y", "[::1]:80": "::1/x/y", "": "x/y", "a:b": "a/x/y", "/": "x/y",
+	} {
+		if got := HostKey(&http.Request{Host: host, URL: &url.URL{Path: "/x/./z/../y"}}); got != want {
+			t.Errorf("%q: %q, want %q", host, got, want)
+		}
+	}
+}
+
+// No host and no path leads out of the host's own part of the table, and the API finds
+// under its clients' spelling what they put there.
+func FuzzHostKey(f *testing.F) {
+	f.Add("a.example:80", "/user/../../b.example/x")
+	f.Add("[::1]", "/%2e%2e/x")
+	f.Add("a..", `/..\b`)
+	f.Fuzz(func(t *testing.T, host, path string) {
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")))
+		if err != nil || r.Host == "" || strings.Contains(r.Host, "/") || r.URL.Host != "" { // net/http answers 400 for the first three
+			return
+		}
+		k := HostKey(r)
+		name := r.Host
+		if h, _, err := net.SplitHostPort(name); err == nil {
+			name = h
+		}
+		if k != name && !strings.HasPrefix(k, key(name)+"/") && name != "" {
+			t.Errorf("%q %q: %q is not below the host", host, path, k)
+		}
+		if got := key(spelt(&url.URL{Path: "/" + k})); lookupKey(&url.URL{Path: "/" + k}) == k && utf8.ValidString(k) && got != k {
+			t.Errorf("the API calls %q %q", k, got)
+		}
+	})
+}
+
 func TestParseTarget(t *testing.T) {
 	for s, want := range map[string]target{
 		"http+unix://%2Frun%2Fa.sock":        {scheme: "http", host: socketHost("/run/a.sock"), socket: "/run/a.sock"},
@@ -150,6 +189,7 @@ func TestParseTarget(t *testing.T) {
 		"unix+http://%2frun%2fa.sock/":       {scheme: "http", host: socketHost("/run/a.sock"), socket: "/run/a.sock"},
 		"http://127.0.0.1:8081":              {scheme: "http", host: "127.0.0.1:8081"},
 		"http://h/x%2Fy/":                    {scheme: "http", host: "h", prefix: "/x%2Fy"},
+		"http://h/x?a=b&c":                   {scheme: "http", host: "h", prefix: "/x", query: "a=b&c"},
 		"https://[::1]:1":                    {scheme: "https", host: "[::1]:1"},
 	} {
 		got, err := parseTarget(s)
