@@ -194,7 +194,7 @@ func (l *lesson) removedPupil(t *testing.T) {
 		t.Errorf("chen came back with UID %s, was %s", now, uid)
 	}
 	back := l.enter(t, "chen", "seven red kites")
-	if got, err := back.run(ctx, "print(open('mine.txt').read())"); err != nil || !strings.Contains(got, "kept") {
+	if got, err := back.run(t.Context(), "print(open('mine.txt').read())"); err != nil || !strings.Contains(got, "kept") {
 		t.Errorf("chen's file: %q %v", got, err)
 	}
 	l.undisturbed(t)
