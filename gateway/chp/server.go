@@ -28,6 +28,8 @@ const (
 const (
 	headerLimit = 60 * time.Second  // as Node.js
 	idleLimit   = 120 * time.Second // longer than the original's five seconds, doc/adr/0020
+	stallLimit  = 10 * time.Minute  // for a body or a reader without progress
+	maxConns    = 1 << 16
 	headerBytes = 64 << 10
 )
 
@@ -64,6 +66,10 @@ func (p *program) listen(ctx context.Context) error {
 		p.servers = append(p.servers, s)
 		if s.what == public && o.timeout > 0 {
 			s.listener = idleListener{s.listener, time.Duration(o.timeout)}
+		}
+		if s.tls == nil {
+			// One that stands behind another proxy has all its clients at one address.
+			s.listener = gateway.NewListener(s.listener, gateway.Limits{Conns: maxConns, PerAddress: maxConns, Head: headerLimit, Stall: stallLimit})
 		}
 		s.http.IdleTimeout = idleLimit
 		if o.keepAlive > 0 {
