@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -12,16 +13,22 @@ if __package__ in (None, ""):  # started as `python DIRECTORY/conjured_server`
 
 def main() -> None:
     """Run what `jupyterhub-singleuser` runs. Whatever of ours fails is left out of it."""
-    from conjured_server import deferred, putoff
+    from conjured_server import deferred, forkserver, kernel, nursery, putoff
 
     try:
         deferred.install(putoff.table())
+        child = forkserver.start() if os.environ.get("CONJURED_FORK_KERNELS", "1") != "0" else None
+        if isinstance(child, forkserver.Order):
+            return kernel.run(child)
+        if child:
+            nursery.install(nursery.Nursery(*child))
     except Exception:
         logging.getLogger("conjured").exception("The server starts without what makes it smaller")
     from jupyterhub.singleuser import main as stock
 
     sys.argv[0] = "jupyterhub-singleuser"
     stock()
+    return None
 
 
 if __name__ == "__main__":

@@ -149,3 +149,11 @@ def forward(module: str, name: str) -> Callable[..., Any]:
 
     call.__name__ = call.__qualname__ = name
     return call
+
+
+def uninstall() -> None:
+    """Look for modules as ever, and forget those that were never loaded."""
+    sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, Finder)]
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, Deferred):
+            del sys.modules[name]
