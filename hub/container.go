@@ -82,7 +82,7 @@ func (h *Hub) hubSpec(s Spec, at home, python, key string) engine.Spec {
 	spec := engine.Spec{
 		Name: at.name, Image: s.CoreImage, Network: "none", Hostname: "hub",
 		User: fmt.Sprintf("%d:%d", HubUID, HubUID), WorkDir: "/srv/jupyterhub",
-		Entrypoint: []string{"/opt/conjured/hub/bin/python", "-m", "jupyterhub"},
+		Entrypoint: []string{"/opt/conjured/hub/bin/python", "-m", "conjured_hub"},
 		Cmd:        []string{"-f", pythonPath + "/conjured_hub/jupyterhub_config.py"},
 		Env:        list, Labels: labels, Restart: "no",
 		Tmpfs: map[string]string{"/tmp": "size=67108864,mode=1777,nosuid,nodev"},

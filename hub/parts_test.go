@@ -222,14 +222,14 @@ func TestSupervise(t *testing.T) {
 	name := c.servingHome().name
 	dead := c.container(name)
 	c.engine.Stop(t.Context(), name, 0)
-	if up, err := c.look(t.Context(), time.Now().Add(time.Hour)); up || err != nil {
+	if up, err := c.look(t.Context(), time.Now().Add(time.Hour), ""); up || err != nil {
 		t.Errorf("before its time: %v %v", up, err)
 	}
 	c.engine.Create(t.Context(), engine.Spec{Name: "left", Labels: map[string]string{engine.LabelRole: roleHub, labelCandidate: "true"}})
-	if _, err := c.look(t.Context(), time.Now()); err != nil {
+	if _, err := c.look(t.Context(), time.Now(), ""); err != nil {
 		t.Error(err)
 	}
-	if up, err := c.look(t.Context(), time.Now()); !up || err != nil {
+	if up, err := c.look(t.Context(), time.Now(), ""); !up || err != nil {
 		t.Errorf("not up: %v %v", up, err)
 	}
 	if now := c.container(name); now == dead || now.Labels[engine.LabelKey] != "f1" {
@@ -240,10 +240,20 @@ func TestSupervise(t *testing.T) {
 	}
 	<-c.deploy // somebody deploys
 	c.engine.Stop(t.Context(), name, 0)
-	if up, err := c.look(t.Context(), time.Now()); up || err != nil {
+	if up, err := c.look(t.Context(), time.Now(), ""); up || err != nil {
 		t.Errorf("meddled with a deploy: %v %v", up, err)
 	}
 	c.deploy <- struct{}{}
+	if _, err := c.look(t.Context(), time.Now(), ""); err != nil {
+		t.Error(err)
+	}
+	listed := c.container(name) // still, and running
+	if _, err := c.look(t.Context(), time.Now(), listed.ID); err != nil {
+		t.Error(err)
+	}
+	if now := c.container(name); now == listed {
+		t.Error("waited for the engine's list to say what the engine had told")
+	}
 }
 
 func TestSetServices(t *testing.T) {

@@ -20,12 +20,12 @@ func (h *Hub) supervise(ctx context.Context) {
 	var events <-chan engine.Event // nil while the engine is away
 	backoff, next := time.Duration(0), time.Now()
 	well := time.Now()
-	soon := 0 // looks to come that are close together
+	dead := "" // the hub that has ended by the engine's word, which may come before its list says so
 	for ctx.Err() == nil {
 		if events == nil {
 			events = h.listen(ctx)
 		}
-		up, err := h.look(ctx, next)
+		up, err := h.look(ctx, next, dead)
 		wait := lookPeriod
 		switch {
 		case err != nil && ctx.Err() == nil:
@@ -39,14 +39,7 @@ func (h *Hub) supervise(ctx context.Context) {
 		case time.Since(well) > 2*maxBackoff:
 			backoff, next = 0, time.Now()
 		}
-		if soon > 0 {
-			wait = min(wait, time.Second)
-			soon--
-		}
-		var died bool
-		if events, died = hubDied(ctx, events, wait); died {
-			soon = 5 // the engine may tell of an end before it lists it
-		}
+		events, dead = hubDied(ctx, events, wait)
 	}
 }
 
@@ -61,30 +54,32 @@ func (h *Hub) listen(ctx context.Context) <-chan engine.Event {
 }
 
 // hubDied waits until a hub has ended, the engine went away, or it is time to look
-// anyway, and tells whether one has ended. It gives nil when there are no more events.
-func hubDied(ctx context.Context, events <-chan engine.Event, wait time.Duration) (<-chan engine.Event, bool) {
+// anyway, and gives the id of one that has ended. It gives nil when there are no more
+// events.
+func hubDied(ctx context.Context, events <-chan engine.Event, wait time.Duration) (<-chan engine.Event, string) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		select {
 		case e, ok := <-events:
 			if !ok {
-				return nil, false
+				return nil, ""
 			}
 			if e.Action == "die" && e.Labels[engine.LabelRole] == roleHub {
-				return events, true
+				return events, e.ID
 			}
 		case <-timer.C:
-			return events, false
+			return events, ""
 		case <-ctx.Done():
-			return events, false
+			return events, ""
 		}
 	}
 }
 
 // look checks on the hub once, unless a deploy is at it, and starts one that has
-// died if it is time. up is false while there is nothing to keep up.
-func (h *Hub) look(ctx context.Context, next time.Time) (up bool, err error) {
+// died if it is time. dead is the id of a container that has, or "". up is false while
+// there is nothing to keep up.
+func (h *Hub) look(ctx context.Context, next time.Time, dead string) (up bool, err error) {
 	select {
 	case <-h.deploy:
 		defer func() { h.deploy <- struct{}{} }()
@@ -107,7 +102,7 @@ func (h *Hub) look(ctx context.Context, next time.Time) (up bool, err error) {
 			return false, fmt.Errorf("cannot remove an old candidate: %w", err)
 		}
 	}
-	if c != nil && c.State == "running" {
+	if c != nil && c.State == "running" && c.ID != dead {
 		h.seen = true
 		return true, nil
 	}

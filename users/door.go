@@ -9,7 +9,7 @@ import (
 
 // passAtOnce is how many logins the hub works on together: it has one processor, and
 // its other pages need it too.
-const passAtOnce = 4
+const passAtOnce = 2
 
 // Door lets login forms through to the hub one by one. A login costs the hub far more
 // than it costs whoever sends a thousand of them, so addresses take turns before the

@@ -216,3 +216,8 @@ func statusOf(res *http.Response) string {
 	}
 	return res.Request.URL.Path + " " + res.Status
 }
+
+func readBody(res *http.Response) string {
+	b, _ := io.ReadAll(res.Body) // a page that is cut short lacks what is looked for
+	return string(b)
+}
