@@ -63,10 +63,26 @@ func (t flight) land() {
 	}
 }
 
+// relayed gives a websocket to r, in one step with noting it: whoever closes its user
+// finds it either as a connection or as a websocket.
+func (f *flights) relayed(j *joint, r *relay) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !r.add(j) {
+		return false
+	}
+	f.note(j)
+	return true
+}
+
 // joined notes that an exchange has become a websocket.
 func (f *flights) joined(j *joint) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.note(j)
+}
+
+func (f *flights) note(j *joint) {
 	if f.byUser[j.flight.user][j.flight.conn] == 0 {
 		return // nobody's
 	}

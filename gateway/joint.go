@@ -25,9 +25,26 @@ type joint struct {
 	down            frames       // of what the target says
 	code            atomic.Int32 // of the close to say to the browser, 0 for none
 	ended           atomic.Int32 // directions
+	wired           *wireJoint   // nil: two goroutines carry it
 }
 
-// run moves bytes both ways until both directions have ended, and then the flight lands.
+// carry moves bytes both ways until both directions have ended, and then the flight
+// lands. Where a side is no plain socket (TLS) two goroutines do it.
+func (j *joint) carry() {
+	j.proxy.pumps.Add(1)
+	r := j.proxy.relaying()
+	if r == nil || !j.proxy.flights.relayed(j, r) {
+		j.run()
+	}
+}
+
+// landed is called once, at the end.
+func (j *joint) landed() {
+	j.flight.land()
+	j.proxy.pumps.Done()
+}
+
+// run moves bytes both ways by two goroutines.
 func (j *joint) run() {
 	j.proxy.flights.joined(j)
 	j.proxy.pumps.Go(func() {
@@ -56,7 +73,7 @@ func (j *joint) half(dst net.Conn, err error) {
 	}
 	_, _ = j.browser.Close(), j.target.Close()
 	if !first {
-		j.flight.land()
+		j.landed()
 	}
 }
 
@@ -64,6 +81,10 @@ func (j *joint) half(dst net.Conn, err error) {
 // moment whatever they do.
 func (j *joint) end(code int32) {
 	if j.code.Swap(code) != 0 {
+		return
+	}
+	if j.wired != nil {
+		j.wired.say(uint16(code))
 		return
 	}
 	_ = j.target.SetReadDeadline(time.Unix(1, 0))

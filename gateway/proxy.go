@@ -87,7 +87,11 @@ type Proxy struct {
 	buffers sync.Pool // *[]byte of bodyBuffer
 	flights flights
 	pumps   sync.WaitGroup
-	lab     *labStreams // nil: the feed is the targets' own
+	relays  struct {
+		sync.Mutex
+		one *relay // nil until there is a websocket
+	}
+	lab *labStreams // nil: the feed is the targets' own
 }
 
 // NewProxy makes a proxy. Its handler may be served by an http.Server of the caller's
@@ -130,10 +134,31 @@ func (p *Proxy) CloseUser(user string) { p.flights.close(user) }
 
 func (p *Proxy) wait() {
 	p.pumps.Wait()
+	p.relays.Lock()
+	if p.relays.one != nil {
+		p.relays.one.close()
+		p.relays.one = nil
+	}
+	p.relays.Unlock()
 	p.carrier.close()
 	if t, ok := p.trip.(*http.Transport); ok {
 		t.CloseIdleConnections()
 	}
+}
+
+// relaying is what carries websockets, nil when the machine has none to give.
+func (p *Proxy) relaying() *relay {
+	p.relays.Lock()
+	defer p.relays.Unlock()
+	if p.relays.one == nil {
+		r, err := newRelay(p)
+		if err != nil {
+			p.config.Log.Warn("websockets take more memory than they need", slog.Any("error", err))
+			return nil
+		}
+		p.relays.one = r
+	}
+	return p.relays.one
 }
 
 // ServeHTTP answers with what the target of r's route answers.

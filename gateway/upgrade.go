@@ -82,7 +82,7 @@ func (p *Proxy) upgrade(w http.ResponseWriter, r *http.Request, rt *route, f fli
 	open = true
 	j := &joint{proxy: p, route: rt, flight: f, browser: client, target: up}
 	j.down.feed(said)
-	j.run()
+	j.carry()
 }
 
 // connect dials a target for a websocket.
