@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -31,6 +32,7 @@ func newDoor(c Config) (*door, error) {
 	d.drainOne = sync.OnceFunc(func() { close(d.draining) })
 	d.proxy, err = NewProxy(ProxyConfig{
 		Routes: c.Routes, Sockets: c.Sockets, Log: c.Log, Refuse: d.refuse, Statics: c.Statics, Compress: c.Compress,
+		Request: d.hideGuard, Response: d.fenceIn,
 	})
 	if err != nil {
 		return nil, err
@@ -69,6 +71,10 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if d.config.Logins != nil && isLogin(r, lookupKey(r.URL)) {
 		d.login(w, r)
+		return
+	}
+	if d.toForeign(r) {
+		http.Redirect(w, r, OpenPath+"?to="+url.QueryEscape(rawTarget(r)), http.StatusSeeOther)
 		return
 	}
 	d.proxy.ServeHTTP(w, r)

@@ -42,6 +42,7 @@ type Config struct {
 	Feed      *Feed         // notices inside Lab; nil leaves the address to the students' servers
 	Desk      http.Handler  // answers DeskPaths; may be nil
 	DeskPaths []string      // below Reserved, as patterns of [http.ServeMux] without a method
+	Guard     Guard         // nil: everybody's pages are shown to everybody as they are
 	Log       *slog.Logger
 	Limits    Limits // on clients; the zero value has sane ones
 }

@@ -162,7 +162,7 @@ func (b *box) openDoor(context.Context) (err error) {
 	b.door, err = gateway.New(gateway.Config{
 		Listen: addresses, Listeners: open, Routes: b.routes, Class: b.front, Progress: b.news, Feed: b.feed, Log: b.log,
 		Statics: b.statics, Compress: b.statics,
-		Sockets: []string{b.place.Run + "/hub", b.place.Run + "/servers"}, Desk: b.desk, DeskPaths: desk.Paths(),
+		Sockets: []string{b.place.Run + "/hub", b.place.Run + "/servers"}, Desk: b.desk, DeskPaths: desk.Paths(), Guard: b.guard,
 		Logins: users.NewDoor(),
 	})
 	return err

@@ -46,6 +46,7 @@ type box struct {
 	routes  *gateway.Routes
 	door    *gateway.Server
 	desk    *desk.Desk
+	guard   gateway.Guard
 	owner   *appliance.Appliance
 	front   *front
 	fence   *fence

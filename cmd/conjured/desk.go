@@ -23,6 +23,7 @@ func (b *box) openDesk(context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.guard = sessions
 	b.desk, err = desk.New(desk.Config{
 		Sessions: sessions, Class: classNow{b}, Servers: b.hub, Passwords: ownPasswords{b},
 		Lessons: deskLesson{b.hub}, Board: &openNotices{b: b, away: map[notice.Notice]bool{}},

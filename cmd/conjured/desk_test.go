@@ -23,7 +23,7 @@ func TestDesk(t *testing.T) {
 	c := newClass(t, copyFolder(t, "testdata/class"))
 	c.start()
 	c.waitOpen(10 * time.Minute)
-	l := &ownPages{class: c}
+	l := &ownPages{class: c, teacher: newBrowser(t)}
 	for _, step := range []struct {
 		name string
 		do   func(*testing.T)
@@ -33,14 +33,15 @@ func TestDesk(t *testing.T) {
 		{"a student is no teacher", l.noTeacher},
 		{"forged forms change nothing", l.forged},
 		{"the teacher sees a server come up", l.live},
+		{"a student's page does not reach the teacher's", l.foreign},
 		{"the teacher gives a new password", l.reset},
 		{"a logout at the hub ends the session here", l.logout},
 	} {
-		if !t.Run(step.name, func(t *testing.T) { c.t = t; step.do(t) }) {
+		if !t.Run(step.name, func(t *testing.T) { c.t, l.teacher.t = t, t; step.do(t) }) {
 			break
 		}
 	}
-	c.t = t
+	c.t, l.teacher.t = t, t
 }
 
 // ownPages is what the steps share.
@@ -108,7 +109,7 @@ func (l *ownPages) ownPassword(t *testing.T) {
 	}
 	for _, x := range [][4]string{
 		{"blue bicycle 12", "green tram 77", "green tram 78", "not the same"},
-		{"not this", "green tram 77", "green tram 77", "your own password is not right"},
+		{"not this", "green tram 77", "green tram 77", "Your own password is not right"},
 		{"blue bicycle 12", "amira", "amira", "it needs 6 or more"},
 	} {
 		if body := change(x[0], x[1], x[2]); !strings.Contains(body, x[3]) {
@@ -170,7 +171,7 @@ func (l *ownPages) forged(t *testing.T) {
 }
 
 func (l *ownPages) live(t *testing.T) {
-	b := newBrowser(t)
+	b := l.teacher
 	b.within(10*time.Second, "a laptop", chromedp.EmulateViewport(1366, 768))
 	b.open(l.class.url + "/conjured/teach")
 	b.until(20*time.Second, "the login page", "document.querySelector('#username_input')")
@@ -195,14 +196,36 @@ func (l *ownPages) live(t *testing.T) {
 	b.within(10*time.Second, "stop", chromedp.Click(buttonOf("amira", "stop amira")))
 	b.see(30*time.Second, "amira's server is stopped")
 	b.shot("desk-stopped")
-	l.teacher = b
 }
 
 func buttonOf(name, do string) string { return fmt.Sprintf(`#p%x button[value="%s"]`, name, do) }
 
+// foreign: a student's server shows what the student likes. In the teacher's browser it
+// must not read our pages, nor the hub's, in the teacher's name.
+func (l *ownPages) foreign(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	if err := l.amira.spawn(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b := l.teacher
+	b.open(l.class.url + "/user/amira/files/evil.html")
+	b.see(20*time.Second, "This is amira's server")
+	b.shot("desk-open")
+	// Whatever else of that server becomes a page is a stranger here.
+	code := "fetch('/user/amira/api', {headers: {Accept: '*/*'}}).then(r => window.policy = r.headers.get('Content-Security-Policy'))"
+	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](code+"; 0")); err != nil {
+		t.Fatal(err)
+	}
+	b.until(10*time.Second, "the sandbox", "window.policy && window.policy.includes('sandbox allow-scripts')")
+	b.within(10*time.Second, "open it all the same", chromedp.Click("button.danger"))
+	b.until(20*time.Second, "the student's server", "location.pathname.startsWith('/user/amira') || location.pathname.startsWith('/hub/')")
+	b.open(l.class.url + "/conjured/teach")
+	b.until(20*time.Second, "the class", "document.querySelector('#rows tr')")
+}
+
 func (l *ownPages) reset(t *testing.T) {
 	b := l.teacher
-	b.t = t
 	b.within(10*time.Second, "ask for a new password", chromedp.Click(buttonOf("amira", "reset amira")))
 	b.see(20*time.Second, "A new password for amira")
 	b.shot("desk-reset")
@@ -239,8 +262,30 @@ func (l *ownPages) logout(t *testing.T) {
 		_, res, err := l.amira.do(t.Context(), "GET", "/conjured/account", nil)
 		return err == nil && strings.HasSuffix(res.Request.URL.Path, "/hub/login")
 	})
+	// The next one at the same computer is not taken for the one before.
+	shared := l.enter(t, "teacher", "chalk and board")
+	if body, _ := l.page(t, shared, "/conjured/account"); !strings.Contains(body, ">teacher<") {
+		t.Error("not the teacher")
+	}
+	if _, _, err := shared.do(t.Context(), "GET", "/hub/logout", nil); err != nil {
+		t.Fatal(err)
+	}
+	shared.name, shared.password = l.amira.name, l.amira.password
+	if err := shared.login(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/user/amira/lab", "/conjured/account"} {
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", l.class.url+path, nil)
+		req.Header.Set("Accept", "text/html")
+		res, err := shared.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Body.Close(); strings.HasPrefix(res.Request.URL.Path, "/conjured/open") || res.StatusCode != 200 {
+			t.Errorf("%s: %s", path, statusOf(res))
+		}
+	}
 	b := l.teacher
-	b.t = t
 	b.open(l.class.url + "/conjured/account")
 	b.see(20*time.Second, "My account")
 	b.within(10*time.Second, "log out", chromedp.Click("form.out button"))

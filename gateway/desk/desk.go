@@ -136,6 +136,9 @@ func (d *Desk) routes() {
 	anybody, teacher := d.page(false), d.page(true)
 	d.mux.HandleFunc("GET "+session.CallbackPath, d.callback)
 	d.mux.HandleFunc("POST /conjured/logout", d.logout)
+	d.mux.HandleFunc("GET "+guardPath, anybody(d.giveGuard))
+	d.mux.HandleFunc("GET /conjured/open", anybody(d.openForeign))
+	d.mux.HandleFunc("POST /conjured/open", anybody(d.openForeign))
 	d.mux.HandleFunc("GET /conjured/account", anybody(d.account))
 	d.mux.HandleFunc("GET /conjured/account/servers", anybody(d.ownServers))
 	d.mux.HandleFunc("POST /conjured/account/password", anybody(d.changePassword))
@@ -150,7 +153,7 @@ func (d *Desk) routes() {
 // Paths are the patterns, in the way of [http.ServeMux], that lead to the desk.
 func Paths() []string {
 	return []string{
-		session.CallbackPath, "/conjured/logout", "/conjured/account", "/conjured/account/",
+		session.CallbackPath, guardPath, "/conjured/open", "/conjured/logout", "/conjured/account", "/conjured/account/",
 		"/conjured/teach", "/conjured/teach/",
 	}
 }

@@ -187,6 +187,7 @@ func TestPages(t *testing.T) {
 	p.until("the keyboard stays, and what was unfolded", `document.activeElement.closest('#`+rowID("igor")+`') && document.querySelector('.board details').open`)
 	p.look("teach-filtered", s.URL+"/conjured/teach?show=trouble")
 	p.look("teach-empty", s.URL+"/conjured/teach?find=nobody")
+	p.look("open", s.URL+"/conjured/open?to=/user/anna/lab")
 	p.look("confirm-reset", s.URL+"/conjured/teach/confirm?do=reset+anna")
 	p.look("confirm-stop-all", s.URL+"/conjured/teach/confirm?do=stop-all")
 	p.look("confirm-end", s.URL+"/conjured/teach/confirm?do=end")
@@ -274,7 +275,7 @@ func (p *tester) picture(name string) {
 		if dir == "" {
 			continue
 		}
-		png, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(90))
+		png, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, name+"-"+size.name+".png"), png, 0o644)
 		}

@@ -8,7 +8,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/conjuring/conjured/gateway/session"
 	"github.com/conjuring/conjured/notice"
@@ -45,14 +48,14 @@ type message struct {
 
 func loadPages() (map[string]*template.Template, error) {
 	base := template.New("").Funcs(template.FuncMap{
-		"clock": clock, "code": code, "use": use, "milder": milder,
+		"clock": clock, "code": code, "use": use, "milder": milder, "cap": capital,
 	})
 	base, err := base.ParseFS(files, "pages/layout.html", "pages/parts.html")
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the pages: %w", err)
 	}
 	all := map[string]*template.Template{"parts": base}
-	for _, name := range []string{"account", "teach", "confirm", "passwords", "message"} {
+	for _, name := range []string{"account", "teach", "confirm", "passwords", "message", "open"} {
 		t, err := base.Clone()
 		if err == nil {
 			t, err = t.ParseFS(files, "pages/"+name+".html")
@@ -63,6 +66,17 @@ func loadPages() (map[string]*template.Template, error) {
 		all[name] = t
 	}
 	return all, nil
+}
+
+// capital begins a sentence of a notice, unless it begins with something that is
+// written in its own way: a file, a command, "anna's".
+func capital(s string) string {
+	first, _, _ := strings.Cut(s, " ")
+	if strings.ContainsFunc(first, func(r rune) bool { return !unicode.IsLetter(r) && r != ',' && r != ':' }) {
+		return s
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
 }
 
 // milder are the notices that are no errors.

@@ -44,7 +44,7 @@ func framed(r *http.Request) bool {
 
 // script tells whether an address is for our scripts; what it answers holds no token.
 func script(r *http.Request) bool {
-	return r.URL.Path == "/conjured/teach/live" || r.URL.Path == "/conjured/account/servers"
+	return r.URL.Path == "/conjured/teach/live" || r.URL.Path == "/conjured/account/servers" || r.URL.Path == guardPath
 }
 
 // meant refuses what comes from no form of ours.
@@ -65,7 +65,7 @@ func (d *Desk) meant(w http.ResponseWriter, r *http.Request, e *session.Session)
 // session it came from.
 func (d *Desk) nobody(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case script(r):
+	case script(r) && r.URL.Path != guardPath:
 		http.Error(w, "nobody is logged in", http.StatusUnauthorized)
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		d.config.Sessions.Begin(w, r, r.URL.RequestURI())

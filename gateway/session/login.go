@@ -67,6 +67,7 @@ func (s *Sessions) Finish(w http.ResponseWriter, r *http.Request) (next string, 
 	s.End(w, r) // an id that was there before the login never becomes the session's
 	w.Header().Del("Set-Cookie")
 	setCookie(w, r, cookieName(r), s.add(who, token), cookiePath, longest)
+	s.Guard(w, r, &Session{Person: Person{Name: who.Name}})
 	forgetCookie(w, r, loginCookie(r), s.config.Callback)
 	return next, nil
 }

@@ -125,6 +125,19 @@ func (s *Sessions) Again(ctx context.Context, known *Session) (*Session, error) 
 	return s.find(ctx, known.key)
 }
 
+// Sure is Again with a question to the hub, however young its last word is.
+func (s *Sessions) Sure(ctx context.Context, known *Session) (*Session, error) {
+	s.mu.Lock()
+	e := s.table[known.key]
+	s.mu.Unlock()
+	if e != nil {
+		e.mu.Lock()
+		e.checked = e.checked.Add(-s.config.Check)
+		e.mu.Unlock()
+	}
+	return s.find(ctx, known.key)
+}
+
 func (s *Sessions) find(ctx context.Context, key [32]byte) (*Session, error) {
 	s.mu.Lock()
 	e := s.table[key]
@@ -236,6 +249,7 @@ func (s *Sessions) End(w http.ResponseWriter, r *http.Request) {
 		s.drop(sha256.Sum256([]byte(id)))
 	}
 	forgetCookie(w, r, cookieName(r), cookiePath)
+	forgetCookie(w, r, guardCookie, guardPath)
 }
 
 // EndUser ends all sessions of a person, except keep, which may be nil.
