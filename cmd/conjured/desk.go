@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/conjuring/conjured/gateway/desk"
 	"github.com/conjuring/conjured/gateway/session"
@@ -122,6 +123,8 @@ func (o ownPasswords) Reset(ctx context.Context, user string) (string, error) {
 // endLogins is not what a password fails by: without the hub nobody can use what it
 // gave out, and the account's mark ends the browsers' logins when it is back.
 func (o ownPasswords) endLogins(ctx context.Context, user, keep string) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	if err := o.b.hub.EndLogins(ctx, user, keep); err != nil {
 		o.b.log.Warn("the hub did not end an account's logins", "user", user, "error", err)
 	}

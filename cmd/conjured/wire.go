@@ -202,13 +202,13 @@ func (b *box) Users(ctx context.Context) ([]api.User, error) {
 	return out, nil
 }
 
-// SetPassword gives an account a new password; an empty one is made up.
+// SetPassword gives an account a new password; an empty one is made up. Its logins end.
 func (b *box) SetPassword(ctx context.Context, name, password string) (string, error) {
 	var err error
 	if password == "" {
-		password, err = b.users.ResetPassword(ctx, name)
-	} else {
-		err = b.users.SetPassword(ctx, name, password, users.FromTeacher)
+		password, err = ownPasswords{b}.Reset(ctx, name)
+	} else if err = b.users.SetPassword(ctx, name, password, users.FromTeacher); err == nil {
+		ownPasswords{b}.endLogins(ctx, name, "")
 	}
 	if errors.Is(err, users.ErrNoAccount) {
 		return "", fmt.Errorf("%w: %w", gateway.ErrUnknown, err)
