@@ -51,7 +51,7 @@ class ConjuredAuthenticator(Authenticator):
         return {"name": answer["name"], "admin": bool(answer["admin"])}
 
     def add_user(self, user: Any) -> Any:
-        """Somebody who has never been here before: their cookies are of today's mark from the first one on."""
+        """Somebody who was never here before: their cookies are of today's mark from the first on."""
         self._stamp(user, self._marks.pop(user.name, ""))
         return super().add_user(user)
 
@@ -64,7 +64,7 @@ class ConjuredAuthenticator(Authenticator):
         return True
 
     async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
-        """False ends the session of somebody who is no longer on the roster, or whose password has changed."""
+        """False ends the session of somebody who left the roster, or whose password has changed."""
         try:
             answer = await ask("GET", f"/v1/accounts/{user.escaped_name}")
         except Refused as e:

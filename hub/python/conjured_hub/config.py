@@ -164,7 +164,7 @@ def ours(c: Config) -> None:
 def roles(theirs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The teacher's roles and ours; everybody with an account may use our own pages."""
     access = "access:services!service=" + DESK["name"]
-    everybody: dict[str, Any] = {"name": "user", "description": "everybody with an account", "scopes": ["self"]}
+    everybody: dict[str, Any] = {"name": "user", "description": "all accounts", "scopes": ["self"]}
     others = []
     for role in theirs:
         if role.get("name") == "user":

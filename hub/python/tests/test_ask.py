@@ -167,7 +167,7 @@ async def test_stop(daemon: Daemon) -> None:
     assert daemon.asked[0][0] == "DELETE"
 
 
-HANDLER = SimpleNamespace(request=SimpleNamespace(remote_ip="10.0.0.7"))
+HANDLER = SimpleNamespace(request=SimpleNamespace(remote_ip="10.0.0.7"), find_user=lambda name: None)
 
 
 async def test_login_says_admin_each_time(daemon: Daemon) -> None:
@@ -196,3 +196,28 @@ async def test_a_removed_user_is_out(daemon: Daemon) -> None:
     assert await a.refresh_user(user) is False
     assert await a.refresh_user(user) == {"name": "amira", "admin": False}
     assert await a.refresh_user(user) is True
+
+
+def somebody(cookie: str) -> SimpleNamespace:
+    db = SimpleNamespace(commit=lambda: None)
+    return SimpleNamespace(name="amira", escaped_name="amira", orm_user=SimpleNamespace(cookie_id=cookie), db=db)
+
+
+async def test_a_new_password_ends_the_logins_before_it(daemon: Daemon) -> None:
+    a = ConjuredAuthenticator()
+    answer = {"name": "amira", "admin": False, "mark": "m2"}
+    daemon.answers = {"GET /v1/accounts/amira": [(200, answer)] * 4, "POST /v1/auth": [(200, answer)] * 2}
+    user = somebody("m1")
+    assert await a.refresh_user(user, SimpleNamespace()) is False and user.orm_user.cookie_id == "m2"
+    assert await a.refresh_user(user, SimpleNamespace()) == {"name": "amira", "admin": False}
+    user = somebody("m1")
+    by_token = SimpleNamespace(_token_authenticated=True)
+    assert await a.refresh_user(user, by_token) == {"name": "amira", "admin": False}
+    user = somebody("m1")  # who logs in with the new password stays in
+    handler = SimpleNamespace(request=HANDLER.request, find_user=lambda name: user)
+    await a.authenticate(handler, {"username": "amira", "password": "x"})
+    assert await a.refresh_user(user, SimpleNamespace()) == {"name": "amira", "admin": False}
+    await a.authenticate(HANDLER, {"username": "amira", "password": "x"})  # the first time ever
+    user = somebody("new")
+    a.add_user(user)
+    assert user.orm_user.cookie_id == "m2"
