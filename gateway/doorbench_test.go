@@ -89,7 +89,7 @@ var (
 	bigGET   = exchange{send: get("/user/amira/big"), reply: readAnswer}
 	echo1k   = exchange{
 		hello: "GET /user/amira/ws HTTP/1.1\r\nHost: class.local:8989\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-		send:  make([]byte, 1<<10),
+		send:  append([]byte("\x82\xfe\x03\xf8mask"), make([]byte, 1016)...), // one masked frame
 		reply: func(br *bufio.Reader) error { _, err := br.Discard(1 << 10); return err },
 	}
 )

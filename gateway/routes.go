@@ -64,6 +64,7 @@ type Routes struct {
 // route is a prefix and its target. Only last changes.
 type route struct {
 	path   string                     // as the API shows it: decoded, "/" first
+	to     string                     // the target as it was given
 	data   map[string]json.RawMessage // as it was given; last_activity is not in it
 	target target
 	last   atomic.Int64 // Unix ms of the last activity
@@ -120,7 +121,7 @@ func (t *Routes) add(path string, data map[string]json.RawMessage, last time.Tim
 	if err != nil {
 		return err
 	}
-	r := &route{path: "/" + k, data: maps.Clone(data), target: parsed}
+	r := &route{path: "/" + k, to: to, data: maps.Clone(data), target: parsed}
 	delete(r.data, "last_activity")
 	if t.config.Hosts && k != "" {
 		host, _, _ := cut(k)
@@ -279,7 +280,5 @@ func (t *Routes) touched() {
 }
 
 func (r *route) show() Route {
-	var to string
-	_ = json.Unmarshal(r.data["target"], &to) // it was read when it was added
-	return Route{Path: r.path, Target: to, Data: r.data, LastActivity: time.UnixMilli(r.last.Load()).UTC()}
+	return Route{Path: r.path, Target: r.to, Data: r.data, LastActivity: time.UnixMilli(r.last.Load()).UTC()}
 }
