@@ -244,7 +244,9 @@ func TestAttend(t *testing.T) {
 	if j.isReady("ben") || len(c.engine.all) != before {
 		t.Errorf("what is dead was started: %d containers, %d before", len(c.engine.all), before)
 	}
-	if w := c.container(c.containerName(serverID("amira", ""))).spec.CPUShares; w != serverShares {
-		t.Errorf("weight %d after the start", w)
-	}
+	until(t, "amira's server has grown up", func() bool {
+		c.engine.mu.Lock()
+		defer c.engine.mu.Unlock()
+		return c.engine.all[c.containerName(serverID("amira", ""))].spec.CPUShares == serverShares
+	})
 }

@@ -127,6 +127,7 @@ func (h *Hub) begin(ask startRequest, a Account) (*start, error) {
 		switch {
 		case err == nil:
 			s.tell(event{State: ready, Message: "Your server is ready.", Progress: 100})
+			h.busy.Go(func() { h.grownUp(s.daemon, id) }) // nobody waits for it
 			return
 		case s.daemon.Err() != nil:
 			return // the hub asks the next daemon, which finds the container
@@ -191,7 +192,6 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 		h.tell(told{a.Name, s.ask.Server, last})
 	}
 	good = true
-	h.grownUp(ctx, id)
 	return nil
 }
 

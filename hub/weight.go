@@ -1,6 +1,9 @@
 package hub
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // startWeight is the CPU weight of a server that starts: less than that of one that
 // works, so that those who work do not notice a class coming in, and enough to get in
@@ -17,6 +20,8 @@ func (h *Hub) grownUp(ctx context.Context, id string) {
 	if done {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	if err := h.cfg.Engine.Weigh(ctx, h.containerName(id), serverShares); err != nil && ctx.Err() == nil {
 		h.cfg.Log.Warn("a server keeps the weight it started with", "server", id, "error", err)
 		h.mu.Lock()
