@@ -38,16 +38,31 @@ func (h *Hub) lessonOn() bool {
 
 // autoDue tells whether servers are to be started for this boot of the machine.
 func (h *Hub) autoDue() bool {
-	boot, ok := h.boot()
+	boot := h.boot()
 	h.lesson.mu.Lock()
 	defer h.lesson.mu.Unlock()
-	return ok && h.lesson.state.Boot != boot
+	return boot != "" && h.lesson.state.Boot != boot
 }
 
-// boot names this boot of the machine; ok is false when nothing starts by itself.
-func (h *Hub) boot() (id string, ok bool) {
+// booted notes that servers were started for this boot, or are too many for that.
+func (h *Hub) booted() {
+	boot := h.boot()
+	h.lesson.mu.Lock()
+	defer h.lesson.mu.Unlock()
+	if boot == "" || h.lesson.state.Boot == boot {
+		return
+	}
+	s := h.lesson.state.clone()
+	s.Boot = boot
+	if err := h.saveLesson(s); err != nil {
+		h.cfg.Log.Warn("a new daemon will start the servers again", "error", err)
+	}
+}
+
+// boot names this boot of the machine; "" when nothing starts by itself.
+func (h *Hub) boot() string {
 	if !h.cfg.Lesson.Auto {
-		return "", false
+		return ""
 	}
 	read := h.cfg.Lesson.Boot
 	if read == nil {
@@ -59,15 +74,15 @@ func (h *Hub) boot() (id string, ok bool) {
 	id, err := read()
 	if err != nil {
 		h.cfg.Log.Warn("this boot of the machine has no name", "error", err)
-		return "", false
+		return ""
 	}
-	return id, true
+	return id
 }
 
 // round starts the servers that are wanted now, until all are there or the lesson
 // ends.
-func (h *Hub) round(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
+func (h *Hub) round(daemon context.Context) {
+	ctx, cancel := context.WithCancel(daemon)
 	defer cancel()
 	l := &h.lesson
 	l.mu.Lock()
@@ -81,14 +96,15 @@ func (h *Hub) round(ctx context.Context) {
 	if !h.awaitClass(ctx) {
 		return
 	}
-	users := h.wanted()
-	if len(users) == 0 {
-		return
+	if users := h.wanted(ctx); len(users) > 0 {
+		l.mu.Lock()
+		l.goal = users
+		l.mu.Unlock()
+		h.startAll(ctx, users)
 	}
-	l.mu.Lock()
-	l.goal = users
-	l.mu.Unlock()
-	h.startAll(ctx, users)
+	if daemon.Err() == nil { // else the next one goes on
+		h.booted()
+	}
 }
 
 // awaitClass waits until JupyterHub and the class are there; false when ctx has ended.
@@ -120,11 +136,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // wanted are the accounts that servers are to be started for now, in the roster's
 // order: those of the lesson, or after boot everybody if all of them fit.
-func (h *Hub) wanted() []string {
+func (h *Hub) wanted(ctx context.Context) []string {
 	var all []string
 	for _, a := range h.cfg.Users.Roster() {
 		all = append(all, a.Name)
 	}
+	each := h.serverMemory(ctx)
+	boot := h.boot()
 	l := &h.lesson
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -134,17 +152,10 @@ func (h *Hub) wanted() []string {
 		}
 		return all
 	}
-	boot, ok := h.boot()
-	if !ok || l.state.Boot == boot {
+	if boot == "" || l.state.Boot == boot {
 		return nil
 	}
-	s := l.state.clone()
-	s.Boot = boot
-	if err := h.saveLesson(s); err != nil {
-		h.cfg.Log.Warn("servers are not started by themselves", "error", err)
-		return nil
-	}
-	if fits := h.fits(); len(all) > fits {
+	if fits := h.roomLocked(each); len(all) > fits {
 		h.cfg.Log.Info("servers are not started by themselves: the class is too large for that", "accounts", len(all), "fit", fits)
 		return nil
 	}
@@ -213,14 +224,14 @@ func (h *Hub) startAhead(ctx context.Context, user string) error {
 	if up, err := h.upOrComing(ctx, id); up || err != nil {
 		return err
 	}
-	release, err := h.admit()
+	release, err := h.admit(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
 	came := h.expect(id)
 	defer h.unexpect(id)
-	if err := h.StartServer(ctx, user, ""); err != nil {
+	if err := h.insist(ctx, user); err != nil {
 		return err
 	}
 	var s *start
@@ -244,6 +255,18 @@ func (h *Hub) startAhead(ctx context.Context, user string) error {
 	}
 	h.noteReady(ctx, id, s)
 	return nil
+}
+
+// insist asks JupyterHub for a user's server, also of one that is restarted meanwhile.
+func (h *Hub) insist(ctx context.Context, user string) error {
+	for range 5 {
+		err := h.StartServer(ctx, user, "")
+		var no *hubRefusal
+		if err == nil || errors.As(err, &no) || errors.Is(err, ErrNotOnRoster) || !pause(ctx, time.Second) || !h.awaitClass(ctx) {
+			return err
+		}
+	}
+	return errors.New("JupyterHub does not answer")
 }
 
 // upOrComing tells whether a server runs or is being started.

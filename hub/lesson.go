@@ -36,7 +36,7 @@ type Left struct {
 // zero value starts none by itself.
 type LessonConfig struct {
 	Auto     bool                                       // once after the machine has booted, when all of them fit
-	Server   int64                                      // bytes of memory one server is reckoned with; 0 is 160 MiB
+	Server   int64                                      // bytes of memory one server is reckoned with; 0 is 160 MiB, and what they use once some run
 	Reserve  int64                                      // bytes of memory kept free; 0 is a tenth of the machine, 512 MiB at least
 	Unused   time.Duration                              // how long a server waits for its student; 0 is 30 minutes
 	Activity Activity                                   // nil: servers started ahead are never stopped by themselves
