@@ -13,9 +13,9 @@ if __package__ in (None, ""):  # started as `python DIRECTORY/conjured_server`
 
 def main() -> None:
     """Run what `jupyterhub-singleuser` runs. Whatever of ours fails is left out of it."""
-    from conjured_server import deferred, forkserver, kernel, nursery, putoff
-
     try:
+        from conjured_server import deferred, forkserver, kernel, nursery, putoff
+
         deferred.install(putoff.table())
         child = forkserver.start() if os.environ.get("CONJURED_FORK_KERNELS", "1") != "0" else None
         if isinstance(child, forkserver.Order):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from conjured_server import hubclient
 from conjured_server.deferred import Names, forward
 
 
@@ -30,6 +31,9 @@ def table() -> dict[str, Names]:
         "jupyterhub.roles": {},
         "sqlalchemy": {},
         "sqlalchemy.exc": {"SQLAlchemyError": SQLAlchemyError},
+        # Its client for questions to the hub.
+        "jupyterhub.httpclient": {"fetch": hubclient.fetch},
+        "aiohttp": {},
         # Checks of formats that no schema here names. The first alone reads 16 grammars,
         # a second and a half of processor time and 40 MB.
         "rfc3987_syntax": {"is_valid_syntax": forward("rfc3987_syntax", "is_valid_syntax")},
