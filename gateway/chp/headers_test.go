@@ -27,6 +27,9 @@ func talker(t testing.TB) *httptest.Server {
 		}
 		w.Header().Set("Content-Type", "text/x-seen")
 		w.Header().Set("X-Other", "y")
+		w.Header().Add("Set-Cookie", "a=b; Domain=school.example; Path=/; HttpOnly")
+		w.Header().Add("Set-Cookie", "c=d")
+		w.Header().Set("Clear-Site-Data", "*")
 		seen := []string{"uri " + r.RequestURI, "host " + strings.ReplaceAll(r.Host, s.Listener.Addr().String(), "SELF")}
 		for name, values := range r.Header {
 			if strings.HasPrefix(name, "X-") || name == "Forwarded" || name == "Cookie" || name == "Via" {
@@ -42,8 +45,9 @@ func talker(t testing.TB) *httptest.Server {
 
 // told is an answer as far as both proxies have to agree.
 type told struct {
-	Status                      int
-	Type, Other, Location, Body string
+	Status                             int
+	Type, Other, Clear, Location, Body string
+	Cookies                            []string
 }
 
 func (r *running) tell(t testing.TB, head string) told {
@@ -65,7 +69,10 @@ func (r *running) tell(t testing.TB, head string) told {
 		t.Fatal(err)
 	}
 	h := res.Header
-	return told{res.StatusCode, h.Get("Content-Type"), h.Get("X-Other"), strings.ReplaceAll(h.Get("Location"), port, "PORT"), strings.ReplaceAll(string(b), port, "PORT")}
+	return told{
+		res.StatusCode, h.Get("Content-Type"), h.Get("X-Other"), h.Get("Clear-Site-Data"),
+		strings.ReplaceAll(h.Get("Location"), port, "PORT"), strings.ReplaceAll(string(b), port, "PORT"), h["Set-Cookie"],
+	}
 }
 
 // What the options do to headers, redirects and errors is what they do in the original.
