@@ -92,7 +92,7 @@ func (h *Hub) hubSpec(s Spec, at home, python, key string) engine.Spec {
 			{Source: h.paths.servers, Target: h.paths.servers, ReadOnly: true, NoCreate: true},
 			{Source: python, Target: pythonPath, ReadOnly: true, NoCreate: true},
 		},
-		Memory: gib, MemorySwap: gib, Pids: 512, StopTimeout: hubGrace,
+		Memory: gib, MemorySwap: gib, Pids: 512, CPUShares: hubShares, StopTimeout: hubGrace,
 	}
 	if s.SrvDir == "" {
 		spec.Tmpfs["/srv/jupyterhub"] = "size=1048576,mode=1777"

@@ -86,9 +86,12 @@ func confine(s engine.Spec) engine.Spec {
 	return s
 }
 
-// serverShares is a server's weight when cores are short: an eighth of the usual, so
-// that the front door and the hub go first, and the same for every student.
-const serverShares = 128
+// serverShares is a server's weight when cores are short, the same for every student
+// and for what is built beside the class; hubShares is the hub's, which all wait for.
+const (
+	serverShares = 1024
+	hubShares    = 4096
+)
 
 // ulimits bounds what no control group counts. A core dump would only fill the home.
 func ulimits(l Limits) []engine.Ulimit {
