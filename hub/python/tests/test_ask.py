@@ -200,7 +200,9 @@ async def test_a_removed_user_is_out(daemon: Daemon) -> None:
 
 def somebody(cookie: str) -> SimpleNamespace:
     db = SimpleNamespace(commit=lambda: None)
-    return SimpleNamespace(name="amira", escaped_name="amira", orm_user=SimpleNamespace(cookie_id=cookie), db=db)
+    return SimpleNamespace(
+        name="amira", escaped_name="amira", orm_user=SimpleNamespace(cookie_id=cookie), db=db
+    )
 
 
 async def test_a_new_password_ends_the_logins_before_it(daemon: Daemon) -> None:
