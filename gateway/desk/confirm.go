@@ -64,6 +64,12 @@ func (d *Desk) question(r *http.Request, e *session.Session, o order) (title str
 			"Students who are working can finish.",
 		}}
 	}
+	return d.personal(r, e, o)
+}
+
+// personal is the question before an act that is about one person; "" when they are
+// not there.
+func (d *Desk) personal(r *http.Request, e *session.Session, o order) (title string, q question) {
 	p, known := d.person(r.Context(), o.Name)
 	switch {
 	case !known:

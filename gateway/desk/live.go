@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -61,6 +60,7 @@ type watcher struct {
 	sent   map[string]string
 	order  []string
 	began  bool
+	wrote  time.Time
 }
 
 // news compares a scene with what was told.
@@ -102,26 +102,12 @@ func (d *Desk) stream(w http.ResponseWriter, r *http.Request, e *session.Session
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
 	v := &watcher{desk: d, filter: filterOf(r)}
-	asked, wrote := time.Now(), time.Time{}
-	pulse := time.NewTicker(askAgain / 2)
+	asked, pulse := time.Now(), time.NewTicker(askAgain/2)
 	defer pulse.Stop()
 	for {
 		s, changed := d.room.scene()
-		var out strings.Builder
-		if p, any := v.news(s); any {
-			data, err := json.Marshal(p)
-			if err != nil {
-				return
-			}
-			fmt.Fprintf(&out, "event: parts\ndata: %s\n\n", data)
-		} else if time.Since(wrote) > breathe {
-			out.WriteString(": \n\n")
-		}
-		if out.Len() > 0 {
-			if !send(w, out.String()) {
-				return
-			}
-			wrote = time.Now()
+		if !v.tell(w, s) {
+			return
 		}
 		select {
 		case <-r.Context().Done():
@@ -139,6 +125,26 @@ func (d *Desk) stream(w http.ResponseWriter, r *http.Request, e *session.Session
 			asked = time.Now()
 		}
 	}
+}
+
+// tell sends what is new in s, or a sign of life after a while; false when nobody
+// takes it.
+func (v *watcher) tell(w http.ResponseWriter, s *scene) bool {
+	text := ""
+	if p, any := v.news(s); any {
+		data, err := json.Marshal(p)
+		if err != nil {
+			return false
+		}
+		text = fmt.Sprintf("event: parts\ndata: %s\n\n", data)
+	} else if time.Since(v.wrote) > breathe {
+		text = ": \n\n"
+	}
+	if text == "" {
+		return true
+	}
+	v.wrote = time.Now()
+	return send(w, text)
 }
 
 // send writes to a browser that must not take for ever to read.

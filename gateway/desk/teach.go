@@ -55,14 +55,11 @@ type tab struct {
 
 // counts is the class in numbers.
 type counts struct {
-	People, Teachers              int
-	Here, Working, Waiting        int
-	Trouble                       int
-	Memory                        string
-	Problem                       bool // the class cannot be looked at now
-	Tabs                          []tab
-	Sentence                      string // for those who listen to the page
-	HereNoun, WorkNoun, QueueNoun string
+	People, Here, Working, Waiting, Trouble int
+
+	Problem  bool // the class cannot be looked at now
+	Tabs     []tab
+	Sentence string // for those who listen to the page
 }
 
 func (s *scene) counts(f filter) counts {
@@ -71,9 +68,6 @@ func (s *scene) counts(f filter) counts {
 	for _, r := range s.rows {
 		for _, k := range strings.Fields(r.kinds) {
 			n[k]++
-		}
-		if r.words.Admin {
-			c.Teachers++
 		}
 	}
 	c.People, c.Here, c.Working, c.Waiting, c.Trouble = len(s.rows), n[showHere], n[showWorking], n[showWaiting], n[showTrouble]
