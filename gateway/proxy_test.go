@@ -293,6 +293,30 @@ func TestProxy_refusals(t *testing.T) {
 	}
 }
 
+// While the hub is away a person sees a page that goes on by itself, with and without
+// script, and a program hears when to ask again.
+func TestProxy_hubAway(t *testing.T) {
+	h := open(t)
+	h.route("/", "http+unix://"+strings.ReplaceAll(h.run+"/gone.sock", "/", "%2f"))
+	for _, path := range []string{"/hub/home", "/hub/api/users", "/hub/login?next=%2Fx"} {
+		res, err := http.Get(h.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		page := strings.Contains(string(b), `data-wait="hub"`) && strings.Contains(string(b), `<noscript><meta http-equiv="refresh"`)
+		program := strings.HasPrefix(string(b), `{"status":503,`)
+		if res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || page == strings.Contains(path, "/api/") || program == page {
+			t.Errorf("%s: %d, Retry-After %q: %s", path, res.StatusCode, res.Header.Get("Retry-After"), b)
+		}
+	}
+	h.target("/", echo)
+	if status, _ := h.get("/hub/home"); status != 200 {
+		t.Errorf("the hub is back: %d", status)
+	}
+}
+
 // A restart of the daemon serves the routes that were there, before any hub has
 // said a word.
 func TestServer_restartKeepsRoutes(t *testing.T) {
