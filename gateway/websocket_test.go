@@ -112,10 +112,12 @@ func TestWebsocket_noLeak(t *testing.T) {
 		}
 	}
 	eventually(t, "goroutines go", func() bool { return eventuallyIdle() <= before+2 })
-	h.door.proxy.flights.mu.Lock()
-	defer h.door.proxy.flights.mu.Unlock()
-	if n := h.door.proxy.flights.count; n > 1 {
-		t.Errorf("%d flights are left, want the one open websocket", n)
+	eventually(t, "only the one open websocket is under way", func() bool { return h.Open("al") == 1 })
+	r := h.door.proxy.relaying()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ends) != 2 {
+		t.Errorf("%d ends are left, want those of the one open websocket", len(r.ends))
 	}
 }
 
