@@ -110,16 +110,9 @@ func (h *Hub) mourn(ctx context.Context, user, name string) {
 // underWay tells whether a server is being started or stopped by us.
 func (h *Hub) underWay(id string) bool {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.stopping[id] > 0 || h.stop {
-		return true
-	}
-	s := h.starts[id]
-	if s == nil {
-		return false
-	}
-	_, over := s.outcome()
-	return !over
+	busy := h.stopping[id] > 0 || h.stop
+	h.mu.Unlock()
+	return busy || h.coming(id)
 }
 
 // known is what JupyterHub says of a server.
@@ -190,8 +183,10 @@ func (h *Hub) agreeOn(ctx context.Context, id, user, name string, believed map[s
 	if h.underWay(id) {
 		return nil
 	}
-	h.grownUp(ctx, id)
 	b, ok := believed[id]
+	if b.Ready {
+		h.settle(ctx, id)
+	}
 	_, may := h.cfg.Users.Lookup(user)
 	switch {
 	case !may:

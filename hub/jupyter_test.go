@@ -18,11 +18,10 @@ type fakeJupyter struct {
 	c *fakeClass
 	http.Handler
 
-	mu      sync.Mutex
-	users   map[string]map[string]known
-	routes  map[string]time.Time // by user: when something moved last
-	failed  map[string]string
-	deleted []string
+	mu     sync.Mutex
+	users  map[string]map[string]known
+	routes map[string]time.Time // by user: when something moved last
+	failed map[string]string
 }
 
 // newLessonClass is a fake class with a JupyterHub that has users and servers.
@@ -117,8 +116,14 @@ func (j *fakeJupyter) delete(w http.ResponseWriter, r *http.Request) {
 	j.mu.Lock()
 	delete(j.users[name], "")
 	delete(j.routes, name)
-	j.deleted = append(j.deleted, name)
 	j.mu.Unlock()
+	r, err := jsonRequest(http.MethodDelete, "/v1/servers/"+serverID(name, ""), nil, j.c.secrets.Ask)
+	if err != nil {
+		panic(err)
+	}
+	if resp, err := over(j.c.paths.askSock(), 0).Do(r); err == nil {
+		resp.Body.Close()
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 

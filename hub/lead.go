@@ -3,9 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -257,30 +254,25 @@ func (h *Hub) startAhead(ctx context.Context, user string) error {
 	return nil
 }
 
-// insist asks JupyterHub for a user's server, also of one that is restarted meanwhile.
-func (h *Hub) insist(ctx context.Context, user string) error {
-	for range 5 {
-		err := h.StartServer(ctx, user, "")
-		var no *hubRefusal
-		if err == nil || errors.As(err, &no) || errors.Is(err, ErrNotOnRoster) || !pause(ctx, time.Second) || !h.awaitClass(ctx) {
-			return err
-		}
-	}
-	return errors.New("JupyterHub does not answer")
-}
-
 // upOrComing tells whether a server runs or is being started.
 func (h *Hub) upOrComing(ctx context.Context, id string) (bool, error) {
-	h.mu.Lock()
-	s := h.starts[id]
-	h.mu.Unlock()
-	if s != nil {
-		if _, over := s.outcome(); !over {
-			return true, nil
-		}
+	if h.coming(id) {
+		return true, nil
 	}
 	_, up, err := h.running(ctx, id)
 	return up, err
+}
+
+// coming tells whether a server is being started.
+func (h *Hub) coming(id string) bool {
+	h.mu.Lock()
+	s := h.starts[id]
+	h.mu.Unlock()
+	if s == nil {
+		return false
+	}
+	_, over := s.outcome()
+	return !over
 }
 
 // noteReady remembers that a server waits for its student, once its route is there;
@@ -317,49 +309,4 @@ func (h *Hub) unexpect(id string) {
 	h.mu.Lock()
 	delete(h.expected, id)
 	h.mu.Unlock()
-}
-
-// StartServer asks JupyterHub to start a server, as if its student had. It returns
-// when JupyterHub has begun to, or when the server is there already.
-func (h *Hub) StartServer(ctx context.Context, user, server string) error {
-	if _, ok := h.cfg.Users.Lookup(user); !ok {
-		return fmt.Errorf("%w: %s", ErrNotOnRoster, user)
-	}
-	h.noteAsked(user)
-	base := "/hub/api/users/" + url.PathEscape(user)
-	var no *hubRefusal
-	if err := h.api(ctx, http.MethodPost, base, nil); err != nil && !(errors.As(err, &no) && no.status == http.StatusConflict) {
-		return err
-	}
-	err := h.api(ctx, http.MethodPost, serverPath(base, server), nil)
-	if errors.As(err, &no) && no.status == http.StatusBadRequest {
-		return nil // it runs, or is on its way up or down
-	}
-	return err
-}
-
-// StopServer stops a server through JupyterHub, which takes its route away first;
-// without JupyterHub the container is stopped all the same.
-func (h *Hub) StopServer(ctx context.Context, user, server string) error {
-	err := h.api(ctx, http.MethodDelete, serverPath("/hub/api/users/"+url.PathEscape(user), server), nil)
-	if err != nil && !errors.Is(err, errUnknown) {
-		h.cfg.Log.Warn("JupyterHub did not stop a server", "user", user, "error", err)
-	}
-	return h.stopServer(ctx, serverID(user, server))
-}
-
-func serverPath(base, server string) string {
-	if server == "" {
-		return base + "/server"
-	}
-	return base + "/servers/" + url.PathEscape(server)
-}
-
-// retire stops the servers with the given ids.
-func (h *Hub) retire(ctx context.Context, servers []Server, ids []string) error {
-	of := map[string]Server{}
-	for _, s := range servers {
-		of[s.ID] = s
-	}
-	return each(ids, func(id string) error { return h.StopServer(ctx, of[id].User, of[id].Name) })
 }

@@ -163,27 +163,12 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 	if wasEnded {
 		s.recall(sentences(last.What, last.Do))
 	}
-	s.tell(event{State: starting, Message: "Starting your server.", Progress: 40})
-	spec, err := h.withOurStart(h.serverSpec(id, s.ask, a, class, home))
-	if err == nil {
-		spec, err = h.withOurLab(spec)
-	}
-	if err == nil {
-		spec.CPUShares = startWeight
-		h.newborn(id)
-		err = h.launch(ctx, id, h.fenced(ctx, spec))
-	}
-	if err == nil {
-		s.tell(event{State: starting, Message: "Loading Jupyter.", Progress: 60})
-		err = h.awaitReady(ctx, id, s.ask.Env["JUPYTERHUB_SERVICE_PREFIX"])
-	}
-	if err == nil {
-		err = h.sealPlace(id)
-	}
-	if err != nil && s.daemon.Err() != nil {
+	err = h.bring(ctx, s, id, h.serverSpec(id, s.ask, a, class, home))
+	switch {
+	case err == nil:
+	case s.daemon.Err() != nil:
 		return err // what runs is left for the next daemon
-	}
-	if err != nil {
+	default:
 		clean, done := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 		defer done()
 		return errors.Join(err, h.cfg.Engine.Remove(clean, h.containerName(id)), h.clearPlace(id))
@@ -193,6 +178,25 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 	}
 	good = true
 	return nil
+}
+
+// bring starts the container and waits until the server in it answers.
+func (h *Hub) bring(ctx context.Context, s *start, id string, spec engine.Spec) error {
+	s.tell(event{State: starting, Message: "Starting your server.", Progress: 40})
+	spec, err := h.withOurStart(spec)
+	if err != nil {
+		return err
+	}
+	spec.CPUShares = startWeight
+	h.newborn(id)
+	if err := h.launch(ctx, id, h.fenced(ctx, spec)); err != nil {
+		return err
+	}
+	s.tell(event{State: starting, Message: "Loading Jupyter.", Progress: 60})
+	if err := h.awaitReady(ctx, id, s.ask.Env["JUPYTERHUB_SERVICE_PREFIX"]); err != nil {
+		return err
+	}
+	return h.sealPlace(id)
 }
 
 // recall has all news from now on say what became of the last server.

@@ -10,8 +10,21 @@ import (
 // beside a room of students who all compute.
 const startWeight = serverShares / 2
 
-// grownUp gives a server that has started the weight of one that works. It is asked
-// again for what a daemon left that died in between.
+// settle does for a server what the daemon that began to start it did not live to do.
+func (h *Hub) settle(ctx context.Context, id string) {
+	h.mu.Lock()
+	done := h.grown[id]
+	h.mu.Unlock()
+	if done {
+		return
+	}
+	if err := h.sealPlace(id); err != nil {
+		h.cfg.Log.Warn("a server's place stays open", "server", id, "error", err)
+	}
+	h.grownUp(ctx, id)
+}
+
+// grownUp gives a server that has started the weight of one that works.
 func (h *Hub) grownUp(ctx context.Context, id string) {
 	h.mu.Lock()
 	done := h.grown[id]

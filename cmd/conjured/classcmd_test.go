@@ -33,7 +33,7 @@ func TestClass_begin(t *testing.T) {
 			t.Logf("the daemon's log:\n%s", b)
 		}
 	})
-	c.waitOpen(3 * time.Minute)
+	c.waitOpen(8 * time.Minute)
 	six := newCrowd(c.url, 6)
 	for _, step := range []struct {
 		name string
@@ -104,7 +104,7 @@ func endsClass(t *testing.T, c *class, _ crowd) {
 // killedInTheCrowd lets everybody come at once. Each keeps trying, as a page that is
 // loaded again does, and logs in only once.
 func killedInTheCrowd(t *testing.T, c *class, six crowd) {
-	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	lost := make([]error, len(six.students))
 	var first sync.Once
