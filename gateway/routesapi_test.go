@@ -56,7 +56,11 @@ func TestRoutesAPI(t *testing.T) {
 		{"POST", "/api/routes/%63onjured/events", `{"target":"http://h"}`, 409, ""},
 		{"POST", "/api/routes/conjured2", `{"target":"http://h"}`, 201, ""},
 		{"PUT", "/api/routes/x", "", 405, "Method not supported"},
-		{"GET", "/api/routesx", "", 404, ""},
+		{"HEAD", "/api/routes", "", 405, ""},
+		{"GET", "/api/routesx", "", 404, "Not Found"},
+		{"GET", "/api/x/../routes/conjured2/y/%2e%2E", "", 200, `"target"`}, // as its clients' libraries resolve it
+		{"GET", "/api/routes/../x", "", 404, "Not Found"},
+		{"POST", "/api/routes/%ff", `{"target":"http://h"}`, 400, "the path is not UTF-8"},
 		{"GET", "/", "", 404, ""},
 		{"GET", "/api/routes?inactiveSince=yesterday", "", 400, "Invalid datestamp 'yesterday' must be ISO8601."},
 		{"GET", "/api/routes?inactiveSince=2001-01-01T00:00:00Z", "", 200, "{}"},
@@ -89,6 +93,49 @@ func TestRoutesAPI_token(t *testing.T) {
 	NewRoutesAPI(routes, "").ServeHTTP(w, httptest.NewRequest("GET", "/api/routes", nil))
 	if w.Code != 403 {
 		t.Errorf("an empty token lets people in: %d", w.Code)
+	}
+}
+
+// Who asks for what nobody can do learns that before a token is asked for; an open API
+// asks nobody.
+func TestRoutesAPI_open(t *testing.T) {
+	r, h := apiOf(t)
+	for _, c := range []struct {
+		h      http.Handler
+		method string
+		want   int
+	}{{h, "PUT", 405}, {h, "GET", 403}, {NewOpenRoutesAPI(r), "GET", 200}} {
+		w := httptest.NewRecorder()
+		c.h.ServeHTTP(w, httptest.NewRequest(c.method, "/api/routes", nil))
+		if w.Code != c.want {
+			t.Errorf("%s: %d, want %d", c.method, w.Code, c.want)
+		}
+	}
+}
+
+// Changes are told of, and a table by hosts says which host.
+func TestRoutes_told(t *testing.T) {
+	var told []string
+	r, err := OpenRoutes(RoutesConfig{
+		Hosts:   true,
+		Added:   func(r Route) { told = append(told, "+"+r.Path+" "+string(r.Data["host"])) },
+		Removed: func(r Route) { told = append(told, "-"+r.Path) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{"/", "/a.example/user/al/"} {
+		if err := r.Add(p, data("http://h")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Delete("/a.example/user/al")
+	r.Delete("/a.example/user/al")
+	if d := cmp.Diff([]string{"+/ ", `+/a.example/user/al "a.example"`, "-/a.example/user/al"}, told); d != "" {
+		t.Error(d)
+	}
+	if got, ok := r.Match("b.example/x"); !ok || got.Path != "/" {
+		t.Errorf("%+v %v", got, ok)
 	}
 }
 

@@ -1,11 +1,13 @@
 package chp
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"syscall"
 	"testing"
 )
 
@@ -14,6 +16,7 @@ import (
 func TestJupyterHub(t *testing.T) {
 	p := findPeers(t)
 	bin := filepath.Dir(called(t))
+	t.Cleanup(func() { endAll(t, "PATH="+bin+":") })
 	here, err := filepath.Abs("testdata")
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +51,22 @@ func TestJupyterHub(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// endAll kills the processes whose environment holds mark: JupyterHub's tests leave some
+// of the servers behind that they start, each in a session of its own.
+func endAll(t *testing.T, mark string) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range all {
+		b, err := os.ReadFile(name)
+		if pid := number([]byte(filepath.Base(filepath.Dir(name)))); err == nil && pid > 1 && bytes.Contains(b, []byte(mark)) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
 	}
 }
 

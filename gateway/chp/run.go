@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 )
@@ -84,6 +85,7 @@ func (p *program) run(ctx context.Context) error {
 		}
 		defer os.Remove(name)
 	}
+	debug.FreeOSMemory() // what starting took: the whole of conjured is in this program
 	failed := make(chan error, len(p.servers))
 	for _, s := range p.servers {
 		go func() { failed <- s.serve() }()
