@@ -85,39 +85,49 @@ func weight(params string) int {
 	return 1000
 }
 
-// presser compresses one file after another, holding its memory.
+// presser compresses one file after another in one coding, holding its memory: 10 to
+// 50 MB.
 type presser struct {
-	zstd *zstd.Encoder
-	back *zstd.Decoder
-	br   *brotli.Writer
-	gz   *squeezer
-	out  bytes.Buffer
+	coding coding
+	zstd   *zstd.Encoder
+	back   *zstd.Decoder
+	br     *brotli.Writer
+	gz     *squeezer
+	out    bytes.Buffer
 }
 
-func newPresser() (*presser, error) {
-	p := &presser{gz: newSqueezer(), br: brotli.NewWriterOptions(nil, brotli.WriterOptions{Quality: 9, LGWin: 22})}
-	var err error
-	if p.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression),
-		zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(4<<20)); err != nil {
-		return nil, fmt.Errorf("cannot compress: %w", err)
+func newPresser(k coding) (p *presser, err error) {
+	p = &presser{coding: k}
+	switch k {
+	case brotliCoding:
+		p.br = brotli.NewWriterOptions(nil, brotli.WriterOptions{Quality: 9, LGWin: 22})
+	case zstdCoding:
+		p.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(4<<20))
+		if err == nil {
+			p.back, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*largestFile))
+		}
+	default:
+		p.gz = newSqueezer()
 	}
-	if p.back, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*largestFile)); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("cannot compress: %w", err)
 	}
 	return p, nil
 }
 
 func (p *presser) close() {
-	_ = p.zstd.Close()
-	p.back.Close()
+	if p.coding == zstdCoding {
+		_ = p.zstd.Close()
+		p.back.Close()
+	}
 }
 
-// press gives b in a coding; the result is good until the next call. It looks at ctx
+// press gives b in the coding; the result is good until the next call. It looks at ctx
 // every few milliseconds of work.
-func (p *presser) press(ctx context.Context, k coding, b []byte) ([]byte, error) {
+func (p *presser) press(ctx context.Context, b []byte) ([]byte, error) {
 	p.out.Reset()
 	var w io.WriteCloser
-	switch k {
+	switch p.coding {
 	case zstdCoding:
 		p.zstd.ResetContentSize(&p.out, int64(len(b)))
 		w = p.zstd
@@ -142,11 +152,11 @@ func (p *presser) press(ctx context.Context, k coding, b []byte) ([]byte, error)
 	return p.out.Bytes(), nil
 }
 
-// unpress undoes a coding; what is larger than size is an error.
-func (p *presser) unpress(c coding, b []byte, size int64) ([]byte, error) {
+// unpress undoes the coding; what is larger than size is an error.
+func (p *presser) unpress(b []byte, size int64) ([]byte, error) {
 	var r io.Reader
 	var err error
-	switch c {
+	switch p.coding {
 	case zstdCoding:
 		err = p.back.Reset(bytes.NewReader(b))
 		r = p.back

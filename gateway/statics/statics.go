@@ -88,7 +88,9 @@ func (c *Cache) Run(ctx context.Context) error {
 		case trees := <-c.wanted:
 			done := make(chan error, 1)
 			go func() { done <- c.pass(ctx, trees) }()
-			if err := <-done; err != nil && ctx.Err() == nil {
+			err := <-done
+			debug.FreeOSMemory() // compressing holds some ten MB, for half a minute a month
+			if err != nil && ctx.Err() == nil {
 				c.config.Log.Warn("files for the pages are not all compressed", "error", err)
 			}
 		}
@@ -105,12 +107,6 @@ func (c *Cache) pass(ctx context.Context, trees []Tree) error {
 		return err
 	}
 	c.index.Store(x)
-	p, err := newPresser()
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	defer debug.FreeOSMemory()
 	todo := make([]*content, 0, len(x.contents))
 	for _, f := range x.contents {
 		if f.press {
@@ -123,23 +119,38 @@ func (c *Cache) pass(ctx context.Context, trees []Tree) error {
 	})
 	var errs []error
 	for _, k := range codings {
-		for _, f := range todo {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if len(c.wanted) > 0 {
-				return nil // something newer is to be done
-			}
-			errs = append(errs, c.make(ctx, p, f, k))
+		err := c.passIn(ctx, k, todo)
+		if ctx.Err() != nil || len(c.wanted) > 0 { // something newer is to be done
+			return ctx.Err()
 		}
+		errs = append(errs, err)
 	}
 	errs = append(errs, c.sweep(x))
 	return errors.Join(errs...)
 }
 
-// make has f in coding k: as it was left by an earlier process, if it decompresses to
+// passIn brings files to one coding.
+func (c *Cache) passIn(ctx context.Context, k coding, todo []*content) error {
+	p, err := newPresser(k)
+	if err != nil {
+		return err
+	}
+	defer runtime.GC() // before the next coding asks for its memory
+	defer p.close()
+	var errs []error
+	for _, f := range todo {
+		if ctx.Err() != nil || len(c.wanted) > 0 {
+			break
+		}
+		errs = append(errs, c.make(ctx, p, f))
+	}
+	return errors.Join(errs...)
+}
+
+// make has f in p's coding: as it was left by an earlier process, if it decompresses to
 // the very content, or made anew.
-func (c *Cache) make(ctx context.Context, p *presser, f *content, k coding) error {
+func (c *Cache) make(ctx context.Context, p *presser, f *content) error {
+	k := p.coding
 	if f.ready.Load()&(1<<k) != 0 {
 		return nil
 	}
@@ -149,12 +160,12 @@ func (c *Cache) make(ctx context.Context, p *presser, f *content, k coding) erro
 	}
 	path := c.path(f, k)
 	if old, err := os.ReadFile(path); err == nil {
-		if back, err := p.unpress(k, old, f.size); err == nil && bytes.Equal(back, plain) {
+		if back, err := p.unpress(old, f.size); err == nil && bytes.Equal(back, plain) {
 			f.ready.Or(1 << k)
 			return nil
 		}
 	}
-	b, err := p.press(ctx, k, plain)
+	b, err := p.press(ctx, plain)
 	if err != nil {
 		return err
 	}
@@ -164,7 +175,7 @@ func (c *Cache) make(ctx context.Context, p *presser, f *content, k coding) erro
 	}
 	back, err := os.ReadFile(path + ".new")
 	if err == nil {
-		back, err = p.unpress(k, back, f.size)
+		back, err = p.unpress(back, f.size)
 	}
 	if err != nil || !bytes.Equal(back, plain) {
 		return fmt.Errorf("cannot keep a compressed file: %s comes back as something else (%w)", f.path, cmp.Or(err, fs.ErrInvalid))
