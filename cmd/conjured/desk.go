@@ -68,7 +68,7 @@ func (c classNow) People(ctx context.Context) ([]desk.Person, error) {
 	files := map[string]hub.Usage{}
 	for _, s := range servers {
 		u := used[s.ID]
-		d := desk.Server{Name: s.Name, State: s.State, Since: s.Since, Memory: u.Memory, MemoryLimit: u.MemoryLimit}
+		d := desk.Server{Name: s.Name, State: s.State, Since: s.Since, Memory: u.Memory, MemoryLimit: u.MemoryLimit, Trouble: runsOut(u)}
 		if s.Name == "" && s.Starting() {
 			d.Place = places[s.User]
 		}
@@ -94,6 +94,22 @@ func (c classNow) People(ctx context.Context) ([]desk.Person, error) {
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// runsOut says which of its limits a server is about to reach, "" for none.
+func runsOut(u hub.Usage) string {
+	for _, x := range []struct {
+		n, limit int64
+		what     string
+	}{
+		{u.Memory, u.MemoryLimit, "memory"}, {u.Disk, u.DiskLimit, "space for files"},
+		{u.Tmp, u.TmpLimit, "space in /tmp"}, {u.Pids, u.PidsLimit, "processes"},
+	} {
+		if x.limit > 0 && x.n >= x.limit/10*9 {
+			return "Uses nearly all of its " + x.what + "."
+		}
+	}
+	return ""
 }
 
 // ownPasswords is users.Store, and the hub for the sessions that a new password ends.
