@@ -102,8 +102,10 @@ func runsOut(u hub.Usage) string {
 		n, limit int64
 		what     string
 	}{
-		{u.Memory, u.MemoryLimit, "memory"}, {u.Disk, u.DiskLimit, "space for files"},
-		{u.Tmp, u.TmpLimit, "space in /tmp"}, {u.Pids, u.PidsLimit, "processes"},
+		{u.Memory, u.MemoryLimit, "memory"},
+		{u.Disk, u.DiskLimit, "space for files"},
+		{u.Tmp, u.TmpLimit, "space in /tmp"},
+		{u.Pids, u.PidsLimit, "processes"},
 	} {
 		if x.limit > 0 && x.n >= x.limit/10*9 {
 			return "Uses nearly all of its " + x.what + "."
