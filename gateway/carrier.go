@@ -118,7 +118,11 @@ func (c *carrier) exchange(w *wire, out *http.Request, body []byte, early func(i
 		}
 		if res.StatusCode >= 200 {
 			w.left = math.MaxInt64
-			res.Body = &answerBody{Reader: res.Body, wire: w, keep: !res.Close, over: res.Body == http.NoBody}
+			body := &answerBody{Reader: res.Body, wire: w, keep: !res.Close, over: res.Body == http.NoBody}
+			if body.over {
+				return res, body.Close()
+			}
+			res.Body = body
 			return res, nil
 		}
 		if early != nil && res.StatusCode != http.StatusContinue {
