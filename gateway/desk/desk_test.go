@@ -231,8 +231,13 @@ func TestOpen(t *testing.T) {
 	}
 	v.form = ""
 	v.want("Nothing was changed", 403)(v.post("/conjured/open", "to", "/user/ben/"))
-	if _, code := v.get("/conjured/guard"); code != 204 {
-		t.Errorf("the guard: %d", code)
+	n := s.visitor("mara") // a page of the hub asks for the image before any of ours was seen
+	r, _ := http.NewRequest(http.MethodGet, s.URL+"/conjured/guard", nil)
+	r.Header.Set("Sec-Fetch-Dest", "image")
+	_, res := n.send(r)
+	u, _ := url.Parse(s.URL + "/user/ben/")
+	if c := n.http.Jar.Cookies(u); res.StatusCode != 204 || len(c) != 1 || c[0].Name != "conjured-guard" {
+		t.Errorf("the guard: %s %v", res.Status, c)
 	}
 	s.hub.Logout("mara")
 	v.get("/hub/login?user=ben")

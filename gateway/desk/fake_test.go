@@ -153,14 +153,14 @@ func (c *class) Dismiss(n notice.Notice) {
 // site is the pages with a hub, on a listener.
 type site struct {
 	*httptest.Server
-	t     *testing.T
+	t     testing.TB
 	hub   *sessiontest.Hub
 	class *class
 	news  *progress.Hub
 	stop  func() // ends Run and waits
 }
 
-func newSite(t *testing.T, people ...desk.Person) *site {
+func newSite(t testing.TB, people ...desk.Person) *site {
 	s := &site{t: t, hub: sessiontest.New(), news: &progress.Hub{}, class: &class{people: people, passwords: map[string]string{}}}
 	for _, p := range people {
 		s.class.passwords[p.Name] = "password of " + p.Name

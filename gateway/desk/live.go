@@ -1,10 +1,14 @@
 package desk
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,6 +65,7 @@ type watcher struct {
 	order  []string
 	began  bool
 	wrote  time.Time
+	has    string // the mark of what the page was made with; "" for nothing, or no longer
 }
 
 // news compares a scene with what was told.
@@ -102,6 +107,9 @@ func (d *Desk) stream(w http.ResponseWriter, r *http.Request, e *session.Session
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
 	v := &watcher{desk: d, filter: filterOf(r)}
+	if r.Header.Get("Last-Event-ID") == "" { // else the page has changed since it was made
+		v.has = r.FormValue("have")
+	}
 	asked, pulse := time.Now(), time.NewTicker(askAgain/2)
 	defer pulse.Stop()
 	for {
@@ -127,16 +135,27 @@ func (d *Desk) stream(w http.ResponseWriter, r *http.Request, e *session.Session
 	}
 }
 
+// mark names all that was told, so that a page that was just made is not sent again.
+func (v *watcher) mark() string {
+	h := sha256.New()
+	for _, id := range slices.Sorted(maps.Keys(v.sent)) {
+		h.Write([]byte(id + "\x00" + v.sent[id] + "\x00"))
+	}
+	h.Write([]byte(strings.Join(v.order, " ")))
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
 // tell sends what is new in s, or a sign of life after a while; false when nobody
 // takes it.
 func (v *watcher) tell(w http.ResponseWriter, s *scene) bool {
 	text := ""
-	if p, any := v.news(s); any {
+	defer func() { v.has = "" }()
+	if p, any := v.news(s); any && v.mark() != v.has {
 		data, err := json.Marshal(p)
 		if err != nil {
 			return false
 		}
-		text = fmt.Sprintf("event: parts\ndata: %s\n\n", data)
+		text = fmt.Sprintf("id: 1\nevent: parts\ndata: %s\n\n", data)
 	} else if time.Since(v.wrote) > breathe {
 		text = ": \n\n"
 	}

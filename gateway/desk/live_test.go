@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -118,8 +119,7 @@ func TestLargeClass(t *testing.T) {
 	if found, _ := v.get("/conjured/teach?find=STUDENT19"); strings.Count(found, "<tr id=") != 10 {
 		t.Errorf("found %d", strings.Count(found, "<tr id="))
 	}
-	ch, _ := v.listen("/conjured/teach/live")
-	next(t, ch)
+	ch, _ := v.listen(regexp.MustCompile(`data-live="([^"]+)"`).FindStringSubmatch(body)[1])
 	s.class.change("student007", func(p *desk.Person) { p.Servers = nil })
 	p := next(t, ch)
 	size := 0
@@ -128,6 +128,19 @@ func TestLargeClass(t *testing.T) {
 	}
 	if p.Set[rowID("student007")] == "" || size > 8<<10 {
 		t.Errorf("%d bytes for one change: %d parts", size, len(p.Set))
+	}
+}
+
+// What the page of a class of two hundred costs.
+func BenchmarkTeach(b *testing.B) {
+	people := []desk.Person{{Name: "mara", Admin: true}}
+	for i := range 200 {
+		people = append(people, busy(fmt.Sprintf("student%03d", i), i))
+	}
+	v := newSite(b, people...).visitor("mara")
+	for b.Loop() {
+		body, _ := v.get("/conjured/teach")
+		b.SetBytes(int64(len(body)))
 	}
 }
 

@@ -164,8 +164,12 @@ func bodyOf(s *scene, f filter) teachBody {
 func (d *Desk) teach(w http.ResponseWriter, r *http.Request, e *session.Session) {
 	f := filterOf(r)
 	s, _ := d.room.scene()
+	v := &watcher{desk: d, filter: f}
+	v.news(s)
+	q := f.query()
+	q.Set("have", v.mark())
 	d.show(w, r, e, http.StatusOK, "teach", view{
 		Title: "The class now", Here: "teach", Wide: true, Said: d.shelf.hear(e),
-		Live: f.link("/conjured/teach/live"), Body: bodyOf(s, f),
+		Live: "/conjured/teach/live?" + q.Encode(), Body: bodyOf(s, f),
 	})
 }

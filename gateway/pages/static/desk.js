@@ -1,7 +1,7 @@
 // The pages about people: puts in what changed. Everything works without it.
 "use strict";
 (() => {
-  const live = document.body.dataset.live;
+  let live = document.body.dataset.live;
   const template = document.createElement("template");
 
   function parse(html) {
@@ -21,6 +21,7 @@
   }
 
   function show({ set = {}, order, none }) {
+    live = live.replace(/have=\w+/, "have="); // the page is another one now
     const rows = document.getElementById("rows");
     for (const [id, html] of Object.entries(set)) {
       const old = document.getElementById(id);
