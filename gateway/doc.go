@@ -15,6 +15,8 @@
 //     link, and dialled by that very descriptor.
 //   - What a browser claims about who it is (X-Forwarded-*, X-Real-Ip, Forwarded)
 //     is dropped and set anew.
+//   - A browser that is known to be one person's is shown nobody else's server unasked,
+//     and whatever a foreign server answers it is sandboxed ([Guard]).
 //   - Until the class is ready every address answers the waiting page.
 //   - Looking up a route takes no lock; a change copies one path of the table.
 package gateway
