@@ -163,7 +163,7 @@ func unreachable(ctx context.Context, host string, err error) error {
 	return &notice.Error{Notice: notice.Notice{
 		Code: "docker-stopped", Severity: notice.SeverityError,
 		What:  "Docker does not answer at " + host,
-		Means: "no class can be started and no student's server can be reached; homes and accounts are safe",
+		Means: "no server can be started or stopped; those who work go on where Docker was started with live-restore; homes and accounts are safe",
 		Do:    "start Docker (systemctl start docker), then start again",
 	}, Err: err}
 }

@@ -12,7 +12,19 @@ sudo=""
 
 answers() { $sudo docker version >/dev/null 2>&1; }
 
+# keep has containers outlive Docker, so that an update of it ends no lesson. A file
+# that somebody wrote is left as it is; `conjured doctor` says what is missing in it.
+keep() {
+	[ -e /etc/docker/daemon.json ] && return
+	$sudo mkdir -p /etc/docker
+	echo '{"live-restore": true}' | $sudo tee /etc/docker/daemon.json >/dev/null
+	$sudo systemctl reload docker 2>/dev/null || true # not started yet
+}
+
 start() {
+	if [ -d /run/systemd/system ]; then
+		keep
+	fi
 	answers && return
 	if [ -d /run/systemd/system ]; then
 		$sudo systemctl start docker

@@ -87,8 +87,21 @@ func examineDocker(ctx context.Context, p place) finding {
 	detail := fmt.Sprintf("Engine %s (API %s)", v, api)
 	if i, err := e.Info(ctx); err == nil {
 		detail += fmt.Sprintf(", %d cores, %d MB, cgroup v%s", i.CPUs, i.Memory>>20, i.CgroupVersion)
+		if !i.LiveRestore {
+			return finding{Name: "docker", OK: true, Detail: detail + ", without live-restore", Notice: noLiveRestore()}
+		}
 	}
 	return finding{Name: "docker", OK: true, Detail: detail}
+}
+
+// noLiveRestore is no reason against a class, and good to know before the lesson.
+func noLiveRestore() *notice.Notice {
+	return &notice.Notice{
+		Code: "docker-no-live-restore", Severity: notice.SeverityWarning,
+		What:  "Docker ends every container when it is stopped or dies",
+		Means: "an update of Docker in mid-lesson would end every student's kernels",
+		Do:    `put {"live-restore": true} into /etc/docker/daemon.json, then systemctl reload docker`,
+	}
 }
 
 // needFree is what a first class needs on the disk, with room for students' work.
