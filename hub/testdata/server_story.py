@@ -147,6 +147,13 @@ async def main(session):
         if status != want:
             wrong(f"{method} {path}: {status} {body}")
 
+    from nbconvert.exporters import base
+
+    status, formats = await ask("GET", "/api/nbconvert")
+    real = {n: {"output_mimetype": base.get_exporter(n).output_mimetype} for n in base.get_export_names()}
+    if formats != real:
+        wrong(f"formats to export to: {formats}, nbconvert has {real}")
+
     model = await started("sub/n.ipynb")
     k = kernel_of(model)
     check = [

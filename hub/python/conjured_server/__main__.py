@@ -14,7 +14,7 @@ if __package__ in (None, ""):  # started as `python DIRECTORY/conjured_server`
 def main() -> None:
     """Run what `jupyterhub-singleuser` runs. Whatever of ours fails is left out of it."""
     try:
-        from conjured_server import deferred, forkserver, kernel, nursery, putoff
+        from conjured_server import deferred, exports, forkserver, kernel, nursery, putoff
 
         deferred.install(putoff.table())
         child = forkserver.start() if os.environ.get("CONJURED_FORK_KERNELS", "1") != "0" else None
@@ -22,6 +22,7 @@ def main() -> None:
             return kernel.run(child)
         if child:
             nursery.install(nursery.Nursery(*child))
+        exports.install()
     except Exception:
         logging.getLogger("conjured").exception("The server starts without what makes it smaller")
     from jupyterhub.singleuser import main as stock
