@@ -129,10 +129,12 @@ func resolvers(files ...string) []netip.Addr {
 // removeNetwork takes down the students' network and its fence. Containers of the
 // class are gone by now.
 func removeNetwork(ctx context.Context, e *engine.Engine, p place) error {
-	if err := e.RemoveNetwork(ctx, networkName(p)); err != nil && !errors.Is(err, engine.ErrInUse) {
-		return err // in use: somebody put a container of their own there
+	fence := e.RemoveFence(ctx)
+	err := e.RemoveNetwork(ctx, networkName(p))
+	if errors.Is(err, engine.ErrInUse) {
+		err = nil // somebody put a container of their own there
 	}
-	return e.RemoveFence(ctx)
+	return errors.Join(fence, err)
 }
 
 func networkName(p place) string { return "conjured-" + p.Instance }
