@@ -16,6 +16,8 @@
 //     Run/hub: a socket there is opened without following links (see dial).
 //   - The serving hub is not touched until its candidate has answered, and comes
 //     back when its successor does not.
+//   - Whoever waits for a server has a place and keeps it; a lesson's servers are
+//     ordered from JupyterHub like any other, behind those who wait (ADR 0023).
 //   - Servers outlive the hub and the daemon. What runs is read from the engine;
 //     only secrets and what the hub was last started from are kept on disk.
 //

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -43,6 +44,11 @@ func TestLesson(t *testing.T) {
 	}
 	if l := begin(t, c); l.Total != 3 || l.Ready != 3 || l.Unused != 3 || !j.isReady("amira", "ben", "teacher") {
 		t.Fatalf("%+v %v", l, j.users)
+	}
+	for _, m := range []string{labPath, c.paths.upstream, "/etc/passwd"} {
+		if spec := c.container(c.containerName(serverID("ben", ""))).spec; !slices.ContainsFunc(spec.Mounts, func(x engine.Mount) bool { return x.Target == m }) {
+			t.Errorf("a server started ahead has no %s", m)
+		}
 	}
 	servers := len(c.engine.all)
 	stop()

@@ -184,6 +184,9 @@ func (h *Hub) run(ctx context.Context, s *start, a Account, class Class) error {
 func (h *Hub) bring(ctx context.Context, s *start, id string, spec engine.Spec) error {
 	s.tell(event{State: starting, Message: "Starting your server.", Progress: 40})
 	spec, err := h.withOurStart(spec)
+	if err == nil {
+		spec, err = h.withOurLab(spec)
+	}
 	if err != nil {
 		return err
 	}
