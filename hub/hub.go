@@ -192,6 +192,7 @@ func New(c Config) (*Hub, error) {
 	if err := h.readLesson(); err != nil {
 		return nil, err
 	}
+	h.lesson.due = h.lesson.state.On || h.autoDue()
 	return h, nil
 }
 

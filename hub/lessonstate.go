@@ -64,7 +64,7 @@ func (h *Hub) readLesson() error {
 		h.cfg.Log.Warn("the saved lesson cannot be read and is forgotten", "error", err)
 		return nil
 	}
-	h.lesson.state, h.lesson.due = s.clone(), s.On
+	h.lesson.state = s.clone()
 	return nil
 }
 
