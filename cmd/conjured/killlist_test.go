@@ -53,6 +53,8 @@ func TestKillList(t *testing.T) {
 		}
 	}
 	c.t = t
+	c.stop(os.Interrupt)
+	t.Run("Docker", dockerDies)
 }
 
 // killer is the class and who works in it.
