@@ -70,7 +70,7 @@ func (k *killer) killDaemon() {
 	k.class.start()
 }
 
-// killContainers ends the containers of a role, or those named.
+// kill ends containers.
 func (k *killer) kill(t *testing.T, ids string) {
 	t.Helper()
 	for _, id := range strings.Fields(ids) {
