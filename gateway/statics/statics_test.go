@@ -261,7 +261,7 @@ func TestGenerations(t *testing.T) {
 func TestRestart(t *testing.T) {
 	e, main, content := lab(t)
 	dir := t.TempDir()
-	c := open(t, dir, e)
+	open(t, dir, e)
 	var kept []string
 	es, _ := os.ReadDir(dir)
 	old := time.Now().Add(-time.Hour)
@@ -283,7 +283,7 @@ func TestRestart(t *testing.T) {
 	if err := os.WriteFile(forged, b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c = open(t, dir, e)
+	c := open(t, dir, e)
 	if fi, _ := os.Stat(kept[2]); !fi.ModTime().Equal(old) {
 		t.Error("a good file was made again")
 	}

@@ -15,7 +15,7 @@ PATIENCE = 60.0  # seconds until an answer is there; stopping a server takes som
 
 
 class Refused(Exception):
-    """The daemon said no. ``status`` is HTTP's, the text is for the person who asked, ``wait`` is in seconds."""
+    """The daemon said no: HTTP's status, words for the person who asked, seconds to wait."""
 
     def __init__(self, status: int, message: str, wait: int = 0) -> None:
         super().__init__(message)
@@ -53,7 +53,8 @@ async def ask(method: str, path: str, question: Any = None) -> dict[str, Any]:
             body = await response.content.read(MAX_ANSWER)
             answer: dict[str, Any] = json.loads(body) if body else {}
             if response.status >= 400:
-                raise Refused(response.status, str(answer.get("message", response.reason)), int(answer.get("wait", 0)))
+                words = str(answer.get("message", response.reason))
+                raise Refused(response.status, words, int(answer.get("wait", 0)))
             return answer
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as e:
         raise Unreachable(f"the daemon does not answer: {e}") from e

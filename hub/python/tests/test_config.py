@@ -162,7 +162,8 @@ def test_cookies(tmp_path: Path) -> None:
 
 
 def test_cookies_of_the_teacher(tmp_path: Path) -> None:
-    text = 'c.JupyterHub.tornado_settings = {"x": 1, "cookie_options": {"SameSite": "None", "Secure": True}}\n'
+    cookies = '"cookie_options": {"SameSite": "None", "Secure": True}'
+    text = f'c.JupyterHub.tornado_settings = {{"x": 1, {cookies}}}\n'
     _, _, c = run(tmp_path, jupyterhub_config=text)
     settings = c["JupyterHub"]["tornado_settings"]
     assert settings["x"] == 1 and settings["cookie_options"] == {"SameSite": "None", "Secure": True}
