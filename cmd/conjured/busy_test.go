@@ -106,8 +106,7 @@ func (p *busy) redial(ctx context.Context) error {
 		HTTPClient: p.http, HTTPHeader: http.Header{"Origin": {p.base.String()}},
 	})
 	if err == nil {
-		ws.SetReadLimit(16 << 20)
-		p.kernel.ws = ws
+		p.kernel.attach(ws)
 	}
 	return err
 }

@@ -96,6 +96,10 @@ type kernel struct {
 	id string
 	ws *websocket.Conn
 	n  int
+
+	came  chan []byte   // messages, as they come
+	ended chan struct{} // closed when the socket has ended, for the reason in why
+	why   error
 }
 
 func (s *student) kernel(ctx context.Context) (*kernel, error) {
@@ -116,8 +120,42 @@ func (s *student) kernel(ctx context.Context) (*kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no socket to the kernel: %w", err)
 	}
+	one := &kernel{s: s, id: k.ID}
+	one.attach(ws)
+	return one, nil
+}
+
+// attach reads from the socket as a browser does, all the time: it is what answers the
+// server's pings.
+func (k *kernel) attach(ws *websocket.Conn) {
 	ws.SetReadLimit(16 << 20)
-	return &kernel{s: s, id: k.ID, ws: ws}, nil
+	k.ws, k.came, k.ended = ws, make(chan []byte, 1000), make(chan struct{})
+	go func(came chan<- []byte, ended chan<- struct{}) {
+		defer close(ended)
+		for {
+			_, b, err := ws.Read(context.Background())
+			if err != nil {
+				k.why = err
+				return
+			}
+			select {
+			case came <- b:
+			default: // news that nobody waits for
+			}
+		}
+	}(k.came, k.ended)
+}
+
+// next is the next message of the kernel.
+func (k *kernel) next(ctx context.Context) ([]byte, error) {
+	select {
+	case b := <-k.came:
+		return b, nil
+	case <-k.ended:
+		return nil, k.why
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (k *kernel) close() { _ = k.ws.CloseNow() }
@@ -136,7 +174,7 @@ func (k *kernel) run(ctx context.Context, code string) (string, error) {
 	}
 	var out strings.Builder
 	for {
-		_, b, err := k.ws.Read(ctx)
+		b, err := k.next(ctx)
 		if err != nil {
 			return out.String(), err
 		}
