@@ -190,6 +190,8 @@ func (l *lesson) weigh(t *testing.T, url, coding string) {
 	b.login("amira", "blue bicycle 12")
 	b.until(2*time.Minute, "the hub's home", "document.querySelector('#stop')")
 	tr := watchTraffic(t, b)
+	tr.settled(t) // the hub's own page
+	tr.reset()
 	b.open(url + "/user/amira/lab")
 	b.until(4*time.Minute, "Lab", labOpen)
 	n, first := tr.settled(t)
