@@ -91,6 +91,9 @@ func newClass(t testing.TB, dir string) *class {
 			c.stop(os.Interrupt)
 		}
 		c.cli("down")
+		if p, err := newPlace(state); err == nil {
+			os.RemoveAll(p.Run)
+		}
 		os.RemoveAll(state)
 		os.Remove(c.settings)
 		if t.Failed() && c.out != nil {
