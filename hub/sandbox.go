@@ -11,6 +11,9 @@ import (
 	"github.com/conjuring/conjured/notice"
 )
 
+// runtimeDir is where a server and its kernels find each other.
+const runtimeDir = "/run/jupyter"
+
 // EnvPath is where the environments are mounted, in every container.
 const EnvPath = "/opt/conjured/env"
 
@@ -33,6 +36,8 @@ func (h *Hub) serverSpec(id string, ask startRequest, a Account, class Class, ho
 		Tmpfs: map[string]string{
 			"/tmp":     fmt.Sprintf("size=%d,mode=1777,exec,nosuid,nodev", or(l.Tmp, 256*mib)),
 			"/var/tmp": "size=67108864,mode=1777,nosuid,nodev",
+			// What Jupyter needs to start a kernel is apart: with /tmp full there would be none.
+			runtimeDir: fmt.Sprintf("size=16777216,mode=0700,uid=%d,gid=%d,noexec,nosuid,nodev", a.UID, a.GID),
 		},
 		Mounts: []engine.Mount{
 			{Source: home, Target: "/home/" + a.Name, NoCreate: true},
@@ -153,7 +158,7 @@ func withoutNames(env, ours []string) []string {
 
 // withoutTargets drops the mounts that would hide one of ours.
 func withoutTargets(ms []engine.Mount, ours engine.Spec) []engine.Mount {
-	taken := []string{EnvPath, startPath, labPath, "/shared", "/home", "/etc/passwd", "/etc/group"}
+	taken := []string{EnvPath, startPath, labPath, runtimeDir, "/shared", "/home", "/etc/passwd", "/etc/group"}
 	for _, m := range ours.Mounts {
 		taken = append(taken, m.Target)
 	}
@@ -177,9 +182,9 @@ func serverEnv(ask startRequest, a Account, p paths) []string {
 	maps.Copy(e, map[string]string{
 		"HOME": "/home/" + a.Name, "USER": a.Name, "LOGNAME": a.Name, "SHELL": "/bin/bash",
 		"JUPYTER_PATH":                  EnvPath,
-		"JUPYTER_RUNTIME_DIR":           "/tmp/.jupyter-runtime",
+		"JUPYTER_RUNTIME_DIR":           runtimeDir,
 		"JUPYTER_ALLOW_INSECURE_WRITES": "true",
-		"XDG_RUNTIME_DIR":               "/tmp",
+		"XDG_RUNTIME_DIR":               runtimeDir,
 		"JUPYTERHUB_API_URL":            api,
 		"JUPYTERHUB_ACTIVITY_URL":       api + "/users/" + a.Name + "/activity",
 	})

@@ -89,7 +89,7 @@ func (c *realClass) kernel(t *testing.T, user string) func(code string) string {
 		var out strings.Builder
 		n, err := c.engine.Exec(t.Context(), c.containerName(id), []string{
 			"/opt/conjured/bin/launch", "base@current", "python", "-c", executes,
-			"/tmp/.jupyter-runtime/kernel-" + k.ID + ".json", code,
+			runtimeDir + "/kernel-" + k.ID + ".json", code,
 		}, "", &out)
 		if err != nil || n != 0 {
 			t.Errorf("exec: %d %v %s", n, err, out.String())

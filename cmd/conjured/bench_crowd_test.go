@@ -46,10 +46,15 @@ func (m *measurement) empty() {
 	m.class.eventually(2*time.Minute, "no server runs", func() bool { return m.class.containers("server") == 0 })
 }
 
-// begin has the servers of the roster started before the students come.
+// begin has the servers of n pupils started before they come.
 func (m *measurement) begin(n int) {
+	args := []string{"class", "begin"}
+	for i := range n {
+		name, _ := pupil(i)
+		args = append(args, name)
+	}
 	d := took(func() {
-		if _, errs, code := m.class.cli("class", "begin"); code != 0 {
+		if _, errs, code := m.class.cli(args...); code != 0 {
 			m.t.Fatalf("class begin: exit %d\n%s", code, errs)
 		}
 	})

@@ -24,7 +24,7 @@ func TestMeasure(t *testing.T) {
 	}
 	needs.All(t, needs.Docker(), needs.Root(), needs.Debootstrap())
 	m := &measurement{t: t, class: newClass(t, copyFolder(t, "testdata/class"))}
-	for _, step := range []func(){m.firstStart, m.secondStart, m.rosterOf200, m.noChange, m.newPackage, m.firstOutput, m.daemon, m.memory, m.crowd} {
+	for _, step := range []func(){m.firstStart, m.secondStart, m.rosterOf200, m.crowd, m.memory, m.noChange, m.newPackage, m.firstOutput, m.daemon} {
 		step()
 		if err := os.WriteFile(file, []byte(m.table()), 0o644); err != nil {
 			t.Fatal(err)

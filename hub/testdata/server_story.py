@@ -79,7 +79,7 @@ class Kernel:
 
     def __init__(self, id):
         self.id = id
-        file = os.environ.get("JUPYTER_RUNTIME_DIR", "/tmp/.jupyter-runtime") + f"/kernel-{id}.json"
+        file = os.environ["JUPYTER_RUNTIME_DIR"] + f"/kernel-{id}.json"
         end = time.monotonic() + 90
         while True:
             self.client = BlockingKernelClient(connection_file=file)
