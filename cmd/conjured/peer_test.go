@@ -52,7 +52,9 @@ c.Spawner.default_url = "/lab"
 	for range 600 {
 		if res, err := http.Get(url + "/hub/login"); err == nil {
 			res.Body.Close()
-			return url, stop
+			if res.StatusCode == http.StatusOK { // its proxy answers before its hub does
+				return url, stop
+			}
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
