@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -44,41 +43,18 @@ func labManifest(script string) ([]byte, error) {
 func (h *Hub) LabDir() (string, error) {
 	sum := sha256.Sum256(labScript)
 	hash := hex.EncodeToString(sum[:])[:20]
-	dir := filepath.Join(h.paths.lab, hash)
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
 	script := "remoteEntry." + hash + ".js"
 	manifest, err := labManifest(script)
 	if err != nil {
 		return "", fmt.Errorf("cannot write Lab's extension: %w", err)
 	}
-	tmp, err := os.MkdirTemp(h.paths.lab, ".new-")
-	if err != nil {
-		return "", fmt.Errorf("cannot write Lab's extension: %w", err)
-	}
-	defer os.RemoveAll(tmp)
-	err = errors.Join(
-		os.Mkdir(filepath.Join(tmp, "static"), 0o755),
-		os.WriteFile(filepath.Join(tmp, "static", script), labScript, 0o644),
-		os.WriteFile(filepath.Join(tmp, "package.json"), manifest, 0o644),
-	)
-	if err == nil {
-		err = readable(tmp)
-	}
-	if err == nil {
-		err = os.Rename(tmp, dir)
-	}
-	if errors.Is(err, fs.ErrExist) { // several servers start at once
-		return dir, nil
-	}
-	if err == nil {
-		err = syncDir(h.paths.lab)
-	}
-	if err != nil {
-		return "", fmt.Errorf("cannot write Lab's extension: %w", err)
-	}
-	return dir, nil
+	return publish(h.paths.lab, hash, func(tmp string) error {
+		return errors.Join(
+			os.Mkdir(filepath.Join(tmp, "static"), 0o755),
+			os.WriteFile(filepath.Join(tmp, "static", script), labScript, 0o644),
+			os.WriteFile(filepath.Join(tmp, "package.json"), manifest, 0o644),
+		)
+	})
 }
 
 // withOurLab adds the extension to a student's container.

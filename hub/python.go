@@ -51,20 +51,28 @@ func (h *Hub) writePython(files embed.FS) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(h.paths.python, hash)
+	return publish(h.paths.python, hash, func(tmp string) error {
+		sub, err := fs.Sub(files, "python")
+		if err != nil {
+			return err
+		}
+		return os.CopyFS(tmp, sub)
+	})
+}
+
+// publish gives parent/name, a directory that is there whole or not at all. When it is
+// not there, fill makes its content; the name stands for the content.
+func publish(parent, name string, fill func(dir string) error) (string, error) {
+	dir := filepath.Join(parent, name)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	tmp, err := os.MkdirTemp(h.paths.python, ".new-")
+	tmp, err := os.MkdirTemp(parent, ".new-")
 	if err != nil {
-		return "", fmt.Errorf("cannot write the python files: %w", err)
+		return "", fmt.Errorf("cannot write %s: %w", dir, err)
 	}
 	defer os.RemoveAll(tmp)
-	sub, err := fs.Sub(files, "python")
-	if err == nil {
-		err = os.CopyFS(tmp, sub)
-	}
-	if err == nil {
+	if err = fill(tmp); err == nil {
 		err = readable(tmp)
 	}
 	if err == nil {
@@ -74,10 +82,10 @@ func (h *Hub) writePython(files embed.FS) (string, error) {
 		return dir, nil
 	}
 	if err == nil {
-		err = syncDir(h.paths.python)
+		err = syncDir(parent)
 	}
 	if err != nil {
-		return "", fmt.Errorf("cannot write the python files: %w", err)
+		return "", fmt.Errorf("cannot write %s: %w", dir, err)
 	}
 	return dir, nil
 }
