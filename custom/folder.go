@@ -45,6 +45,7 @@ type Folder struct {
 	apt          []AptPackage
 	requirements Requirements
 	environments []Environment
+	specs        []Spec
 	srv          []File
 	conjuring    Service
 	services     []Service

@@ -78,7 +78,7 @@ func stopped() notice.List {
 // parts reads every part; none depends on another one being right.
 func (r *reader) parts() {
 	for _, part := range []func(){
-		r.settings, r.readUsers, r.readDockerfile, r.readApt, r.readRequirements, r.readEnvironments,
+		r.settings, r.readUsers, r.readDockerfile, r.readApt, r.readRequirements, r.readEnvironments, r.readSpecs,
 		r.readSrv, r.readOverride, r.readContent, r.others,
 	} {
 		if r.ctx.Err() != nil {

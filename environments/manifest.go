@@ -20,12 +20,25 @@ type Manifest struct {
 	Packages []Package `json:"packages"`
 }
 
+// Kind says which engine a package comes from.
+type Kind string
+
+// The kinds. The zero Kind is a distribution of the Python index.
+const (
+	Pip   Kind = ""
+	Conda Kind = "conda"
+	Apt   Kind = "apt" // in the system's manifest only
+)
+
 // Package is one locked distribution.
 type Package struct {
-	Name    string   `json:"name"`              // normalised as PEP 503 says
+	Kind    Kind     `json:"kind,omitempty"`
+	Name    string   `json:"name"`              // normalised as PEP 503 says; of another Kind as its engine writes it
 	Version string   `json:"version,omitempty"` // "" for one that comes from URL
-	URL     string   `json:"url,omitempty"`     // file:// in our store, or https://
+	Build   string   `json:"build,omitempty"`   // conda's build string
+	URL     string   `json:"url,omitempty"`     // file:// in our store, or https://; of conda always, whatever mirror it came by
 	Hashes  []string `json:"hashes"`            // "sha256:<hex>"; any of them will do
+	Size    int64    `json:"size,omitempty"`    // bytes of the archive; 0 when not known
 }
 
 const manifestHeader = "# conjured manifest 1\n"

@@ -29,15 +29,28 @@ type Wheel struct {
 	SHA256 string // hex, of its content
 }
 
+// CondaRequirement is one line of the teacher's files that asks for a conda package.
+type CondaRequirement struct {
+	Spec string // a match spec: numpy, numpy=2.3, conda-forge::numpy>=2
+	File string // relative to the teacher's folder
+	Line int    // 1-based
+}
+
 // Spec is what was asked for. The zero Spec with an Env, Core and Image asks for the
-// locked Lab set and nothing else.
+// locked Lab set and nothing else. One without Core is a kernel only: ipykernel is
+// added when the environment has a Python and no kernel of its own.
 type Spec struct {
 	Env          Name
-	Requirements []Requirement // in order; checked by whoever read the folder
-	Wheels       []Wheel       // the local wheels among them
-	Files        fs.FS         // the teacher's folder, opened for Wheels only; may be nil without any
-	Core         []byte        // the Lab set's lock: requirements.txt syntax, name==version with hashes
-	Image        string        // id of the system image, in which everything runs
+	Display      string             // as the teacher wrote the name; "" is Env
+	Python       string             // "3.12" for a version asked for; "" for any
+	Channels     []string           // of conda, the most important first: names such as conda-forge, or addresses
+	Conda        []CondaRequirement // in order; the channels' packages come before those of the index
+	Requirements []Requirement      // in order; checked by whoever read the folder
+	Wheels       []Wheel            // the local wheels among them
+	AllowBuild   bool               // packages that exist as source only may be built, once, without network
+	Files        fs.FS              // the teacher's folder, opened for Wheels only; may be nil without any
+	Core         []byte             // the Lab set's lock: requirements.txt syntax, name==version with hashes
+	Image        string             // id of the system image, in which everything runs
 }
 
 // digest is what a manifest depends on, apart from the state of the package index.
