@@ -20,6 +20,7 @@ const (
 	Image       Kind = "image"       // build the system image
 	Environment Kind = "environment" // build the environment in the setup's image
 	Deploy      Kind = "deploy"      // flip label and image, swap the hub if its inputs changed
+	Kernels     Kind = "kernels"     // see to the other environments, which the class does not wait for
 	Collect     Kind = "collect"     // remove what neither serves nor may come back
 	Seal        Kind = "seal"        // make the image latest complete by itself
 )

@@ -46,8 +46,10 @@ func achieve(a Actual, x Action) Actual {
 	case Deploy:
 		a.Serving, a.Garbage = s, true
 		a.Good = remember(a.Good, s)
+	case Kernels:
+		a.Kernels = s.KernelsKey()
 	case Seal:
-		a.Sealed = s.EnvironmentKey()
+		a.Sealed = s.SealKey()
 	case Collect:
 		a = forget(a, x.Keep)
 		a.Garbage = false
@@ -77,6 +79,8 @@ func doubt(a Actual, x Action) Actual {
 		a.Roster = ""
 	case Content:
 		a.Content = ""
+	case Kernels:
+		a.Kernels = ""
 	case Deploy:
 		a.Checked = 0
 	case Collect:
@@ -135,6 +139,9 @@ func merge(d Desired, a Actual, seen Actual, f flight) Actual {
 	if quiet(Environment, Collect) {
 		a.Environments = seen.Environments
 	}
+	if quiet(Kernels) {
+		a.Kernels = seen.Kernels
+	}
 	if quiet(Seal, Collect) {
 		a.Sealed = seen.Sealed
 	}
@@ -167,7 +174,7 @@ func reboot(s State, now time.Time, resync time.Duration) Actual {
 	}
 	for _, x := range s.Running {
 		a.Garbage = a.Garbage || x.Kind != Observe
-		if x.Kind != Image && x.Kind != Environment && x.Kind != Seal {
+		if !slices.Contains([]Kind{Image, Environment, Kernels, Seal}, x.Kind) {
 			continue
 		}
 		key := step(x.Kind, x.Setup)

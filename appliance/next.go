@@ -42,7 +42,10 @@ func next(d Desired, a Actual, running map[Kind]Action) []Action {
 	}
 	s := v.target()
 	switch {
-	case v.met(Deploy, s):
+	case v.met(Deploy, s): // nobody waits for a class because of another kernel's packages
+		if !v.met(Kernels, s) {
+			start(Kernels, s)
+		}
 	case !v.met(Image, s):
 		start(Image, s)
 	case !v.met(Environment, s):
@@ -64,6 +67,8 @@ func useless(d Desired, a Actual, running map[Kind]Action) []Kind {
 		switch k {
 		case Roster, Content, Image, Environment:
 			stop = step(k, x.Setup) != step(k, s)
+		case Kernels: // gives way to whatever the class itself waits for; what it has made stays
+			stop = step(k, x.Setup) != step(k, s) || !v.met(Deploy, s)
 		case Seal:
 			stop = v.pending() || step(k, x.Setup) != step(k, a.Serving)
 		case Collect:
@@ -84,7 +89,7 @@ type view struct {
 }
 
 // wished are the steps of a setup, each after those it needs.
-func wished() []Kind { return []Kind{Roster, Content, Image, Environment, Deploy} }
+func wished() []Kind { return []Kind{Roster, Content, Image, Environment, Deploy, Kernels} }
 
 // needs are the steps that must be met before k is worth starting.
 func needs(k Kind) []Kind {
@@ -93,6 +98,8 @@ func needs(k Kind) []Kind {
 		return []Kind{Image}
 	case Deploy:
 		return []Kind{Roster, Image, Environment}
+	case Kernels:
+		return []Kind{Deploy}
 	}
 	return nil
 }
@@ -110,8 +117,10 @@ func (v view) met(k Kind, s Setup) bool {
 		return v.a.Environments[s.EnvironmentKey()]
 	case Deploy:
 		return v.a.Serving.ID == s.ID
+	case Kernels:
+		return s.Kernels == "" || v.a.Kernels == s.KernelsKey()
 	case Seal:
-		return v.a.Sealed == s.EnvironmentKey()
+		return v.a.Sealed == s.SealKey()
 	}
 	return false
 }

@@ -20,8 +20,9 @@ func drawState(t *rapid.T) (Desired, Actual, map[Kind]Action) {
 		d.Fallback = Setup{ID: "fallback", Image: "builtin", Environment: "core"}
 	}
 	a := Actual{
-		Roster: rapid.SampledFrom([]string{"", "r1", "r2"}).Draw(t, "roster"),
-		Images: map[string]bool{}, Environments: map[string]bool{}, Failures: map[string]Failure{},
+		Roster:  rapid.SampledFrom([]string{"", "r1", "r2"}).Draw(t, "roster"),
+		Kernels: rapid.SampledFrom([]string{"", "i1+k1"}).Draw(t, "kernels"),
+		Images:  map[string]bool{}, Environments: map[string]bool{}, Failures: map[string]Failure{},
 		Garbage: rapid.Bool().Draw(t, "garbage"), Observed: rapid.IntRange(0, 9).Draw(t, "observed") > 0,
 		ReadOnly: rapid.IntRange(0, 5).Draw(t, "read-only") == 0, Checked: uint64(rapid.IntRange(0, 1).Draw(t, "checked")),
 	}
@@ -92,6 +93,10 @@ func TestNextKeepsTheRules(t *testing.T) {
 				if restoring := a.Serving.ID == "" && slices.Contains(a.Good, s); !restoring && a.Roster != d.Setup.Roster {
 					t.Errorf("deploys %s before the roster", s.ID)
 				}
+			case Kernels:
+				if a.Serving.ID != s.ID {
+					t.Errorf("kernels of %s while %q serves", s.ID, a.Serving.ID)
+				}
 			case Environment:
 				if !a.Images[s.Image] {
 					t.Errorf("environment of %s without its image", s.ID)
@@ -113,11 +118,15 @@ func TestUselessSparesWhatIsNeeded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d, a, running := drawState(t)
 		target := view{d, a}.target()
+		if _, busy := running[Kernels]; busy && !(view{d, a}).met(Deploy, target) && !slices.Contains(useless(d, a, running), Kernels) {
+			t.Errorf("the kernels do not give way to the class of %s", target.ID)
+		}
 		for _, k := range useless(d, a, running) {
 			if k == Deploy || k == Observe {
 				t.Errorf("%s is cancelled", k)
 			}
-			if slices.Contains(wished(), k) && step(k, running[k].Setup) == step(k, target) {
+			givesWay := k == Kernels && !view{d, a}.met(Deploy, target)
+			if slices.Contains(wished(), k) && !givesWay && step(k, running[k].Setup) == step(k, target) {
 				t.Errorf("%s is cancelled though %s needs it", k, target.ID)
 			}
 		}
@@ -127,9 +136,10 @@ func TestUselessSparesWhatIsNeeded(t *testing.T) {
 // The way of a first class, one state after the other.
 func TestNextStepByStep(t *testing.T) {
 	s := setup("r1", "i1", "e1")
+	s.Kernels = "k1"
 	d := Desired{Setup: s, Wish: 1, Check: 1}
 	var a Actual
-	for _, want := range []string{"observe", "roster content image", "environment", "deploy", "collect", "observe", "seal", ""} {
+	for _, want := range []string{"observe", "roster content image", "environment", "deploy", "kernels", "collect", "observe", "seal", ""} {
 		var got []string
 		for _, x := range next(d, a, nil) {
 			got = append(got, string(x.Kind))

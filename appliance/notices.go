@@ -25,7 +25,7 @@ func (v view) told(standing notice.List, fallback bool) []Told {
 	if fallback {
 		out = append(out, Told{Setup: v.d.Setup.ID, Kind: Deploy, Notice: onFallback()})
 	}
-	for _, k := range []Kind{Observe, Roster, Content, Image, Environment, Deploy, Collect, Seal} {
+	for _, k := range []Kind{Observe, Roster, Content, Image, Environment, Deploy, Kernels, Collect, Seal} {
 		for _, key := range sortedKeys(v.a.Failures) {
 			f := v.a.Failures[key]
 			if f.Kind != k || f.Wish != v.d.Wish {
@@ -113,6 +113,8 @@ func (k Kind) words() string {
 		return "installing the packages"
 	case Deploy:
 		return "switching the class over"
+	case Kernels:
+		return "installing the packages of the other kernels"
 	case Collect:
 		return "removing what is not needed any more"
 	case Seal:

@@ -70,11 +70,14 @@ func setup(roster, image, environment string) Setup {
 }
 
 func drawSetup(t *rapid.T, label string) Setup {
-	return setup(
+	s := setup(
 		rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, label+" roster"),
 		rapid.SampledFrom([]string{"i1", "i2", "i3", "bad"}).Draw(t, label+" image"),
 		rapid.SampledFrom([]string{"e1", "e2", "bad"}).Draw(t, label+" environment"),
 	)
+	s.Kernels = rapid.SampledFrom([]string{"", "k1", "k2", "bad"}).Draw(t, label+" kernels")
+	s.ID += "-" + s.Kernels
+	return s
 }
 
 // turnOfEvents is one thing that happens in a random schedule.
@@ -112,8 +115,15 @@ func settled(t *rapid.T, b *box, wish Setup) {
 	defer b.w.mu.Unlock()
 	s := b.Snapshot()
 	bad := wish.Image == "bad" || wish.Environment == "bad"
-	if wish.ID != "" && !bad && (b.w.serving.ID != wish.ID || s.Phase != Serving) {
-		t.Errorf("serves %q in phase %s, want %q", b.w.serving.ID, s.Phase, wish.ID)
+	phase := Serving
+	if wish.Kernels == "bad" {
+		phase = Held // the class as wished, without one of its kernels
+	}
+	if wish.ID != "" && !bad && (b.w.serving.ID != wish.ID || s.Phase != phase) {
+		t.Errorf("serves %q in phase %s, want %q in %s", b.w.serving.ID, s.Phase, wish.ID, phase)
+	}
+	if s := b.w.serving; !bad && phase == Serving && wish.Kernels != "" && b.w.kernels != s.KernelsKey() {
+		t.Errorf("kernels are %q, want %q", b.w.kernels, s.KernelsKey())
 	}
 	if bad {
 		want := "fallback"
@@ -127,8 +137,8 @@ func settled(t *rapid.T, b *box, wish Setup) {
 	if b.w.roster != wish.Roster || b.w.content != wish.Content {
 		t.Errorf("roster %q and content %q, want those of %q", b.w.roster, b.w.content, wish.ID)
 	}
-	if wish.ID != "" && b.w.sealed != b.w.serving.EnvironmentKey() {
-		t.Errorf("latest holds %q, want %q", b.w.sealed, b.w.serving.EnvironmentKey())
+	if wish.ID != "" && b.w.sealed != b.w.serving.SealKey() {
+		t.Errorf("latest holds %q, want %q", b.w.sealed, b.w.serving.SealKey())
 	}
 	if wish != s.Desired {
 		t.Errorf("wish is %q, want %q", s.Desired.ID, wish.ID)

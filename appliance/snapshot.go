@@ -51,7 +51,7 @@ type Verdict string
 // The verdicts. The zero Verdict means that it is still being worked on.
 const (
 	Served     Verdict = "served"     // all of it
-	Partly     Verdict = "partly"     // it serves, but its accounts or content could not be applied
+	Partly     Verdict = "partly"     // it serves, but its accounts, content or other kernels could not be applied
 	Failed     Verdict = "failed"     // what served before still serves
 	Superseded Verdict = "superseded" // a newer wish came
 )
@@ -165,7 +165,7 @@ func (v view) verdict() Verdict {
 		return ""
 	case !v.met(Deploy, w):
 		return Failed
-	case !v.met(Roster, w) || !v.met(Content, w):
+	case !v.met(Roster, w) || !v.met(Content, w) || !v.met(Kernels, w):
 		return Partly
 	}
 	return Served

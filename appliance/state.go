@@ -30,7 +30,8 @@ type Actual struct {
 	Images       map[string]bool `json:"images"`       // Setup.Image of what is built
 	Environments map[string]bool `json:"environments"` // Setup.EnvironmentKey of what is built
 	Serving      Setup           `json:"serving"`      // what the class runs; zero when there is no class
-	Sealed       string          `json:"sealed"`       // Setup.EnvironmentKey of the image latest
+	Kernels      string          `json:"kernels"`      // Setup.KernelsKey of the other environments; "" when not known
+	Sealed       string          `json:"sealed"`       // Setup.SealKey of the image latest
 
 	// What the owner remembers; an Observer leaves these zero.
 	Good     []Setup            `json:"good"`     // have served, the last one last
@@ -102,8 +103,12 @@ func step(k Kind, s Setup) string {
 		return string(k) + ":" + s.Content
 	case Image:
 		return string(k) + ":" + s.Image
-	case Environment, Seal:
+	case Environment:
 		return string(k) + ":" + s.EnvironmentKey()
+	case Kernels:
+		return string(k) + ":" + s.KernelsKey()
+	case Seal:
+		return string(k) + ":" + s.SealKey()
 	case Deploy:
 		return string(k) + ":" + s.ID
 	}

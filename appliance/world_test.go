@@ -21,6 +21,7 @@ type world struct {
 	images   map[string]bool
 	envs     map[string]bool
 	serving  Setup
+	kernels  string
 	sealed   string
 	served   []Setup // in order of deployment, also before power cuts
 	faults   map[Kind][]fault
@@ -53,7 +54,7 @@ func newWorld() *world {
 		running: map[Kind]int{}, ended: map[string]int{}, store: &memStore{},
 		took: map[Kind]time.Duration{
 			Observe: time.Second, Roster: time.Second, Content: 5 * time.Second, Image: 40 * time.Second,
-			Environment: 20 * time.Second, Deploy: 7 * time.Second, Collect: 9 * time.Second, Seal: 60 * time.Second,
+			Environment: 20 * time.Second, Deploy: 7 * time.Second, Kernels: 30 * time.Second, Collect: 9 * time.Second, Seal: 60 * time.Second,
 		},
 	}
 }
@@ -79,7 +80,7 @@ func (w *world) Do(ctx context.Context, x Action) (Result, error) {
 	if w.off {
 		return Result{}, errors.New("the power is off")
 	}
-	if err == nil && (x.Setup.Image == "bad" && x.Kind == Image || x.Setup.Environment == "bad" && x.Kind == Environment) {
+	if err == nil && (x.Setup.Image == "bad" && x.Kind == Image || x.Setup.Environment == "bad" && x.Kind == Environment || x.Setup.Kernels == "bad" && x.Kind == Kernels) {
 		err = Permanent(&notice.Error{Notice: notice.Notice{Code: "misspelt", Severity: notice.SeverityError, What: "no such package"}})
 	}
 	w.ended[fmt.Sprint(x.Kind, " ", err)]++
@@ -125,16 +126,20 @@ func (w *world) begin(x Action) fault {
 		if n := len(w.wishes); n > 0 && w.roster != w.wishes[n-1].Roster && (n < 2 || w.roster != w.wishes[n-2].Roster) {
 			w.problem("deploys %s before the roster", s.ID)
 		}
+	case Kernels:
+		if w.serving.ID != s.ID {
+			w.problem("makes the kernels of %s while %q serves", s.ID, w.serving.ID)
+		}
 	case Collect:
-		if w.running[Image]+w.running[Environment]+w.running[Deploy]+w.running[Seal] > 0 {
+		if w.running[Image]+w.running[Environment]+w.running[Deploy]+w.running[Kernels]+w.running[Seal] > 0 {
 			w.problem("collects beside %v", w.running)
 		}
 	case Seal:
-		if w.running[Image]+w.running[Environment]+w.running[Deploy]+w.running[Collect] > 0 {
+		if w.running[Image]+w.running[Environment]+w.running[Deploy]+w.running[Kernels]+w.running[Collect] > 0 {
 			w.problem("seals beside %v", w.running)
 		}
 	}
-	if x.Kind == Image || x.Kind == Environment {
+	if x.Kind == Image || x.Kind == Environment || x.Kind == Kernels {
 		if w.running[Collect] > 0 {
 			w.problem("builds beside a collection")
 		}
@@ -196,8 +201,10 @@ func (w *world) achieve(x Action) {
 	case Deploy:
 		w.serving = s
 		w.served = append(w.served, s)
+	case Kernels:
+		w.kernels = s.KernelsKey()
 	case Seal:
-		w.sealed = s.EnvironmentKey()
+		w.sealed = s.SealKey()
 	case Collect:
 		maps.DeleteFunc(w.images, func(k string, _ bool) bool {
 			return !slices.ContainsFunc(x.Keep, func(s Setup) bool { return s.Image == k })
@@ -215,7 +222,7 @@ func (w *world) achieve(x Action) {
 func (w *world) Observe(ctx context.Context) (Actual, error) {
 	w.mu.Lock()
 	a := Actual{
-		Roster: w.roster, Content: w.content, Serving: Setup{ID: w.serving.ID}, Sealed: w.sealed,
+		Roster: w.roster, Content: w.content, Serving: Setup{ID: w.serving.ID}, Kernels: w.kernels, Sealed: w.sealed,
 		Images: maps.Clone(w.images), Environments: maps.Clone(w.envs),
 	}
 	w.blind--
