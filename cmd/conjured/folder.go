@@ -101,8 +101,9 @@ func (b *box) setupOf(f *custom.Folder) appliance.Setup {
 	s := appliance.Setup{
 		Roster: fp.Roster, Content: fp.Content, Code: fp.Code,
 		Image: digest(fp.Image, b.recipe), Environment: digest(fp.Environment, b.recipe),
+		Kernels: digest(fp.Kernels, b.recipe),
 	}
-	s.ID = digest(s.Roster, s.Content, s.Image, s.Environment, s.Code, fp.Kernels)
+	s.ID = digest(s.Roster, s.Content, s.Image, s.Environment, s.Code, s.Kernels)
 	return s
 }
 
@@ -125,7 +126,8 @@ func changes(from, to appliance.Setup) []string {
 		{from.Roster != to.Roster, "accounts (users.csv)"},
 		{from.Content != to.Content, "files (home_default, shared)"},
 		{from.Image != to.Image, "system (apt.txt, base.Dockerfile)"},
-		{from.Environment != to.Environment, "packages (requirements.txt)"},
+		{from.Environment != to.Environment, "packages of the class (requirements.txt, environment.yml)"},
+		{from.Kernels != to.Kernels, "other kernels (environment-*.yml, courses)"},
 		{from.Code != to.Code, "settings (srv, override, name of the class)"},
 	} {
 		if c.differs {

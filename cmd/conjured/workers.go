@@ -65,6 +65,8 @@ func finished(k appliance.Kind) string {
 		return "the packages are installed"
 	case appliance.Deploy:
 		return "the class is open"
+	case appliance.Kernels:
+		return "the other kernels are there"
 	case appliance.Seal:
 		return "the image is complete by itself"
 	}
@@ -87,7 +89,7 @@ func (b *box) workers() map[appliance.Kind]appliance.Worker {
 	for kind, do := range map[appliance.Kind]func(context.Context, appliance.Action, progress.Sink) (notice.List, error){
 		appliance.Roster: b.applyRoster, appliance.Content: b.publish, appliance.Image: b.buildImage,
 		appliance.Environment: b.buildEnvironment, appliance.Deploy: b.deploy,
-		appliance.Seal: b.seal, appliance.Collect: b.collect,
+		appliance.Kernels: b.buildKernels, appliance.Seal: b.seal, appliance.Collect: b.collect,
 	} {
 		out[kind] = worker{kind, b.news, do}
 	}
@@ -236,7 +238,7 @@ func (b *box) seal(ctx context.Context, x appliance.Action, sink progress.Sink) 
 	if err := b.sealImage(ctx, img, s, g.Number, sink); err != nil {
 		return nil, err
 	}
-	return nil, writeFile(b.place.join("sealed"), []byte(x.Setup.EnvironmentKey()), 0o600)
+	return nil, writeFile(b.place.join("sealed"), []byte(x.Setup.SealKey()), 0o600)
 }
 
 // calm waits until no server has been starting for as long as d, half an hour at most:
