@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"client":                      {"api", "notice", "progress"},
 	"internal/needs":              {},
 	"internal/wheeltest":          {},
+	"internal/condatest":          {},
 	"systemd":                     {},
 	"cmd/conjured":                {"*"},
 }
@@ -56,7 +57,7 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":                {"cmd/conjured"},
 	"github.com/spf13/pflag":                {"cmd/conjured", "gateway/chp"}, // the original's flags are no subcommands
 	"github.com/VictoriaMetrics/metrics":    {"gateway/chp"},
-	"github.com/klauspost/compress":         {"gateway/statics"},
+	"github.com/klauspost/compress":         {"gateway/statics", "internal/condatest"},
 	"github.com/andybalholm/brotli":         {"gateway/statics"},
 	"github.com/cespare/xxhash":             {"gateway/statics"},
 }
