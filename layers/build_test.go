@@ -350,7 +350,7 @@ sed -i 's|/opt/conjured/lab|/opt/conjured/env/gen/base/7|' gen/base/7/bin/* gen/
 	if err != nil || code != 0 {
 		t.Fatalf("%d, %v\n%s", code, err, out.String())
 	}
-	seal := layers.Sealing{SystemKey: r.Key, Dir: dir, Generation: "7"}
+	seal := layers.Sealing{SystemKey: r.Key, Dir: dir, Paths: []string{"gen/base/7", "label/base/current", "kernels"}, ID: "seven"}
 	id, err := b.Seal(t.Context(), seal, logTo(t))
 	if err != nil {
 		t.Fatal(err)
@@ -358,9 +358,11 @@ sed -i 's|/opt/conjured/lab|/opt/conjured/env/gen/base/7|' gen/base/7/bin/* gen/
 	if again, err := b.Seal(t.Context(), seal, progress.Discard); err != nil || again != id {
 		t.Errorf("again: %s, %v", again, err)
 	}
-	seal.Generation = "8"
-	if _, err := b.Seal(t.Context(), seal, progress.Discard); err == nil {
-		t.Error("sealed a generation that is not complete")
+	for _, path := range []string{"gen/base/9", "../secret", "gen/*/8"} {
+		bad := layers.Sealing{SystemKey: r.Key, Dir: dir, Paths: []string{path}, ID: path}
+		if _, err := b.Seal(t.Context(), bad, progress.Discard); err == nil {
+			t.Errorf("sealed %q", path)
+		}
 	}
 	img, err := e.Image(t.Context(), testRepository+":latest")
 	if err != nil || img.ID != id {

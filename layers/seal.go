@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tonistiigi/fsutil"
 
@@ -15,10 +16,10 @@ import (
 
 // Sealing says what becomes the image latest.
 type Sealing struct {
-	SystemKey  string // Result.Key of the system that the class runs on
-	Dir        string // the environment tree on this machine
-	Generation string // the generation of base that current names: "7"
-	Manifest   string // anything that changes with the generation's content; may be ""
+	SystemKey string   // Result.Key of the system that the class runs on
+	Dir       string   // the environment tree on this machine
+	Paths     []string // relative to Dir: the directories and links that go into the image
+	ID        string   // of what lies there: another one when anything is another one
 }
 
 // Seal makes latest: system with the serving environment copied in, complete by
@@ -29,7 +30,7 @@ func (b *Builder) Seal(ctx context.Context, s Sealing, sink progress.Sink) (stri
 		return "", err
 	}
 	defer b.release()
-	key := sumOf(keyVersion, StageLatest, s.SystemKey, s.Generation, s.Manifest)
+	key := sumOf(keyVersion, StageLatest, s.SystemKey, s.ID)
 	step := Step{Stage: StageLatest, Key: key, Ref: b.repository + ":" + key, From: s.SystemKey}
 	img, err := b.engine.Image(ctx, step.Ref)
 	if err != nil && !errors.Is(err, engine.ErrNotFound) {
@@ -98,20 +99,23 @@ func (b *Builder) buildLatest(ctx context.Context, s Sealing, step Step, sink pr
 	return b.solve(ctx, Inputs{}, job, sink)
 }
 
-// sealedTree is the part of the environment tree that goes into latest: one
-// generation, the labels and the kernels. Other generations, caches and unfinished
-// work stay out.
+// sealedTree is the part of the environment tree that goes into latest. Other
+// generations, caches and unfinished work stay out.
 func sealedTree(s Sealing) (fsutil.FS, error) {
-	gen := filepath.Join("gen", "base", s.Generation)
-	if s.Generation == "" || filepath.Base(gen) != s.Generation {
-		return nil, fmt.Errorf("cannot seal generation %q: it is not one name", s.Generation)
+	if s.ID == "" || len(s.Paths) == 0 {
+		return nil, errors.New("cannot seal: nothing is named")
 	}
-	if _, err := os.Stat(filepath.Join(s.Dir, gen, "ok")); err != nil {
-		return nil, fmt.Errorf("cannot seal generation %s: it is not complete: %w", s.Generation, err)
+	for _, p := range s.Paths {
+		if !filepath.IsLocal(p) || strings.ContainsAny(p, `*?[!\`) {
+			return nil, fmt.Errorf("cannot seal %q: it is no path below the environments", p)
+		}
+		if _, err := os.Lstat(filepath.Join(s.Dir, p)); err != nil {
+			return nil, fmt.Errorf("cannot seal: %w", err)
+		}
 	}
 	all, err := fsutil.NewFS(s.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the environments: %w", err)
 	}
-	return fsutil.NewFilterFS(all, &fsutil.FilterOpt{IncludePatterns: []string{gen, "label/base/current", "kernels"}})
+	return fsutil.NewFilterFS(all, &fsutil.FilterOpt{IncludePatterns: s.Paths})
 }

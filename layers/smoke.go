@@ -33,6 +33,7 @@ wait $hub; wait $lab; wait $imports`
 jupyter-lab --version
 python -c "import ipykernel, jupyterhub, notebook"
 /opt/conjured/bin/launch base@current python -c "pass"
+for e in /opt/conjured/env/label/*; do [ -f "$e/current/ok" ] || { echo "$e has no packages"; exit 1; }; done
 touch "$HOME/.smoke"`
 )
 

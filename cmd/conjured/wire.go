@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/conjuring/conjured/api"
 	"github.com/conjuring/conjured/appliance"
@@ -15,7 +14,6 @@ import (
 	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/gateway"
 	"github.com/conjuring/conjured/hub"
-	"github.com/conjuring/conjured/layers"
 	"github.com/conjuring/conjured/notice"
 	"github.com/conjuring/conjured/progress"
 	"github.com/conjuring/conjured/users"
@@ -160,14 +158,6 @@ func (b *box) mount(m custom.Mount) engine.Mount {
 		out.Source, out.Volume = m.Volume, true
 	}
 	return out
-}
-
-// sealImage hands the current generation to layers.
-func (b *box) sealImage(ctx context.Context, img imageRecord, s environments.Sealed, number int, sink progress.Sink) error {
-	_, err := b.images.Seal(ctx, layers.Sealing{
-		SystemKey: img.Key, Dir: s.Root, Generation: fmt.Sprint(number), Manifest: strings.Join(s.Paths, " "),
-	}, sink)
-	return err
 }
 
 // collectImages removes images that no kept setup names.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -223,11 +224,7 @@ func (b *box) built(s appliance.Setup) (imageRecord, environments.Generation, er
 
 // seal makes the image latest complete by itself.
 func (b *box) seal(ctx context.Context, x appliance.Action, sink progress.Sink) (notice.List, error) {
-	img, g, err := b.built(x.Setup)
-	if err != nil {
-		return nil, err
-	}
-	s, err := b.store.Sealed(g)
+	img, err := b.records.image(x.Setup.Image)
 	if err != nil {
 		return nil, err
 	}
@@ -235,8 +232,15 @@ func (b *box) seal(ctx context.Context, x appliance.Action, sink progress.Sink) 
 	if err := b.calm(ctx, b.settings.SealAfter); err != nil {
 		return nil, err
 	}
-	if err := b.sealImage(ctx, img, s, g.Number, sink); err != nil {
+	s, err := b.store.Sealed()
+	if err != nil {
 		return nil, err
+	}
+	if _, err := b.images.Seal(ctx, layers.Sealing{SystemKey: img.Key, Dir: s.Root, Paths: s.Paths, ID: s.ID}, sink); err != nil {
+		return nil, err
+	}
+	if now, err := b.store.Sealed(); err != nil || now.ID != s.ID {
+		return nil, errors.Join(err, errors.New("another generation came into use while the image was completed"))
 	}
 	return nil, writeFile(b.place.join("sealed"), []byte(x.Setup.SealKey()), 0o600)
 }
