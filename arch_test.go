@@ -37,8 +37,9 @@ var allowed = map[string][]string{
 	"api":                         {"notice", "progress"},
 	"client":                      {"api", "notice", "progress"},
 	"internal/needs":              {},
-	"internal/wheeltest":          {},
-	"internal/condatest":          {},
+	"internal/wheeltest":          {"internal/roughnet"},
+	"internal/condatest":          {"internal/roughnet"},
+	"internal/roughnet":           {},
 	"systemd":                     {},
 	"cmd/conjured":                {"*"},
 }

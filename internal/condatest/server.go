@@ -6,23 +6,20 @@ import (
 	"encoding/hex"
 	"net/http"
 	"path"
-	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/conjuring/conjured/internal/roughnet"
 )
 
-// Server serves channels at /NAME/SUBDIR/FILE, as conda.anaconda.org does, and does what
-// a classroom's network does: it can be slow, away, or go away in the middle of a file.
-// What a channel does not have (repodata_shards.msgpack.zst among it) is a quick 404.
+// Server serves channels at /NAME/SUBDIR/FILE, as conda.anaconda.org does, over a
+// network that can be made bad. What a channel does not have (and nothing here has
+// repodata_shards.msgpack.zst) is a quick 404.
 type Server struct {
-	mu      sync.Mutex
-	files   map[string][]byte // by path below the root
-	asked   []string
-	offline bool
-	delay   time.Duration
-	cut     string
-	after   int
+	roughnet.Network
+	mu    sync.Mutex
+	files map[string][]byte // by path below the root
 }
 
 // Serve gives a server with these channels.
@@ -49,68 +46,19 @@ func (s *Server) Set(c Channel) {
 	}
 }
 
-// Offline makes every request fail as if no one were there, or ends that.
-func (s *Server) Offline(yes bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.offline = yes
-}
-
-// Delay lets every answer wait; 0 ends that. Whoever asks may give up before.
-func (s *Server) Delay(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.delay = d
-}
-
-// Cut breaks the connection after so many bytes of any file whose path contains part;
-// "" ends that.
-func (s *Server) Cut(part string, after int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cut, s.after = part, after
-}
-
-// Asked is every request so far, as "GET conda-forge/noarch/repodata.json".
-func (s *Server) Asked() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.asked)
-}
-
 // Downloads is how many requests were made for packages so far.
-func (s *Server) Downloads() int {
-	n := 0
-	for _, a := range s.Asked() {
-		if strings.HasPrefix(a, "GET ") && (strings.HasSuffix(a, ".conda") || strings.HasSuffix(a, ".tar.bz2")) {
-			n++
-		}
-	}
-	return n
-}
+func (s *Server) Downloads() int { return s.Network.Downloads(".conda", ".tar.bz2") }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
+	s.Pass(http.HandlerFunc(s.file), w, r)
+}
+
+func (s *Server) file(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	s.asked = append(s.asked, r.Method+" "+name)
-	data, found := s.files[name]
-	offline, delay, after := s.offline, s.delay, -1
-	if s.cut != "" && strings.Contains(name, s.cut) {
-		after = s.after
-	}
+	data, found := s.files[strings.TrimPrefix(path.Clean(r.URL.Path), "/")]
 	s.mu.Unlock()
-	if delay > 0 {
-		select {
-		case <-time.After(delay):
-		case <-r.Context().Done():
-			return
-		}
-	}
-	switch {
-	case offline:
-		panic(http.ErrAbortHandler) // closes the connection without an answer
-	case !found:
+	if !found {
 		http.NotFound(w, r)
 		return
 	}
@@ -118,24 +66,5 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("ETag", `"`+hex.EncodeToString(hash[:8])+`"`)
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Cache-Control", "public, max-age=0")
-	if after >= 0 {
-		w = &cutter{ResponseWriter: w, left: after}
-	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
-}
-
-// cutter breaks the connection when enough was written.
-type cutter struct {
-	http.ResponseWriter
-	left int
-}
-
-func (c *cutter) Write(b []byte) (int, error) {
-	if len(b) < c.left {
-		c.left -= len(b)
-		return c.ResponseWriter.Write(b)
-	}
-	_, _ = c.ResponseWriter.Write(b[:c.left])
-	_ = http.NewResponseController(c.ResponseWriter).Flush()
-	panic(http.ErrAbortHandler)
 }

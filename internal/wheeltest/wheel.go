@@ -1,4 +1,3 @@
-// Package wheeltest makes Python wheels and a package index for tests.
 package wheeltest
 
 import (
@@ -7,9 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"net/http"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -17,56 +18,104 @@ import (
 // Wheel is a pure-Python wheel to be made.
 type Wheel struct {
 	Name, Version  string
-	Requires       []string          // lines of Requires-Dist
-	RequiresPython string            // such as ">=3.9"
-	Modules        map[string]string // file name -> source; nil makes NAME.py with __version__
-	BrokenHash     bool              // the index announces another hash
-	Yanked         bool
+	Requires       []string               // lines of Requires-Dist
+	RequiresPython string                 // such as ">=3.9"
+	Modules        map[string]string      // file name -> source; nil makes NAME.py with __version__
+	Modes          map[string]fs.FileMode // of files that are not 0644, such as programs below NAME-VERSION.data/scripts
+	EntryPoints    map[string][]string    // group -> lines: "console_scripts": {"say = one:main"}
+	Tag            string                 // "" is py3-none-any; cp313-cp313-win_amd64 is for one platform only
+	Files          int                    // so many small files more, below NAME_data
+	Bulk           int                    // so many bytes more, in one file that cannot be compressed
+
+	BrokenHash   bool // the index announces another hash
+	BrokenRecord bool // RECORD announces another hash of every file
+	Yanked       bool
+}
+
+// Normalised is a name as PEP 503 compares it: My.Pack_age is my-pack-age.
+func Normalised(name string) string {
+	return strings.ToLower(regexp.MustCompile(`[-_.]+`).ReplaceAllString(name, "-"))
+}
+
+// module is the name as file names of wheels and modules have it.
+func module(name string) string { return strings.ReplaceAll(Normalised(name), "-", "_") }
+
+// Project is the normalised name.
+func (w Wheel) Project() string { return Normalised(w.Name) }
+
+func (w Wheel) tag() string {
+	if w.Tag == "" {
+		return "py3-none-any"
+	}
+	return w.Tag
 }
 
 // File is the wheel's file name.
-func (w Wheel) File() string {
-	return fmt.Sprintf("%s-%s-py3-none-any.whl", strings.ReplaceAll(w.Name, "-", "_"), w.Version)
+func (w Wheel) File() string { return fmt.Sprintf("%s-%s-%s.whl", module(w.Name), w.Version, w.tag()) }
+
+func metadata(name, version, python string, requires []string) string {
+	meta := fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\n", name, version)
+	if python != "" {
+		meta += "Requires-Python: " + python + "\n"
+	}
+	for _, r := range requires {
+		meta += "Requires-Dist: " + r + "\n"
+	}
+	return meta
+}
+
+// content is every file but RECORD.
+func (w Wheel) content(info string) map[string]string {
+	name := module(w.Name)
+	all := map[string]string{name + ".py": fmt.Sprintf("__version__ = %q\n", w.Version)}
+	if w.Modules != nil {
+		all = maps.Clone(w.Modules)
+	}
+	for i := range w.Files {
+		all[fmt.Sprintf("%s_data/part_%02d/f%05d.txt", name, i/100, i)] = fmt.Sprintf("%s %d\n", name, i)
+	}
+	if w.Bulk > 0 {
+		noise := make([]byte, w.Bulk)
+		_, _ = rand.NewChaCha8([32]byte{}).Read(noise) // the same noise every time
+		all[name+"_data/bulk.bin"] = string(noise)
+	}
+	if len(w.EntryPoints) > 0 {
+		text := ""
+		for _, group := range slices.Sorted(maps.Keys(w.EntryPoints)) {
+			text += "[" + group + "]\n" + strings.Join(w.EntryPoints[group], "\n") + "\n"
+		}
+		all[info+"entry_points.txt"] = text
+	}
+	all[info+"METADATA"] = metadata(w.Name, w.Version, w.RequiresPython, w.Requires)
+	all[info+"WHEEL"] = fmt.Sprintf("Wheel-Version: 1.0\nGenerator: wheeltest\nRoot-Is-Purelib: true\nTag: %s\n", w.tag())
+	return all
 }
 
 // Bytes is the wheel, the same every time. The format is that of the binary
 // distribution specification at packaging.python.org.
 func (w Wheel) Bytes() []byte {
-	module := strings.ReplaceAll(w.Name, "-", "_")
-	files := map[string]string{module + ".py": fmt.Sprintf("__version__ = %q\n", w.Version)}
-	if w.Modules != nil {
-		files = w.Modules
-	}
-	info := fmt.Sprintf("%s-%s.dist-info/", module, w.Version)
-	meta := fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\n", w.Name, w.Version)
-	if w.RequiresPython != "" {
-		meta += "Requires-Python: " + w.RequiresPython + "\n"
-	}
-	for _, r := range w.Requires {
-		meta += "Requires-Dist: " + r + "\n"
-	}
-	all := map[string]string{
-		info + "METADATA": meta,
-		info + "WHEEL":    "Wheel-Version: 1.0\nGenerator: wheeltest\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-	}
-	var names []string
-	for n, text := range files {
-		all[n] = text
-	}
-	for n := range all {
-		names = append(names, n)
-	}
-	slices.Sort(names)
+	info := fmt.Sprintf("%s-%s.dist-info/", module(w.Name), w.Version)
+	all := w.content(info)
+	names := slices.Sorted(maps.Keys(all))
 	record := ""
 	for _, n := range names {
 		h := sha256.Sum256([]byte(all[n]))
+		if w.BrokenRecord {
+			h = [32]byte{}
+		}
 		record += fmt.Sprintf("%s,sha256=%s,%d\n", n, base64.RawURLEncoding.EncodeToString(h[:]), len(all[n]))
 	}
 	all[info+"RECORD"] = record + info + "RECORD,,\n"
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for _, n := range append(names, info+"RECORD") {
-		f, err := z.Create(n)
+		h := &zip.FileHeader{Name: n, Method: zip.Deflate}
+		mode := w.Modes[n]
+		if mode == 0 {
+			mode = 0o644
+		}
+		h.SetMode(mode)
+		f, err := z.CreateHeader(h)
 		if err == nil {
 			_, err = f.Write([]byte(all[n]))
 		}
@@ -81,45 +130,21 @@ func (w Wheel) Bytes() []byte {
 }
 
 // SHA256 is the hash of Bytes, hex.
-func (w Wheel) SHA256() string {
-	h := sha256.Sum256(w.Bytes())
+func (w Wheel) SHA256() string { return sum(w.Bytes()) }
+
+func sum(b []byte) string {
+	h := sha256.Sum256(b)
 	return hex.EncodeToString(h[:])
 }
 
-// Index serves wheels by the JSON form of the simple API (PEP 691) below /simple/,
-// and the files below /files/.
-func Index(wheels ...Wheel) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /simple/{name}/{$}", func(w http.ResponseWriter, r *http.Request) {
-		files := []map[string]any{}
-		for _, x := range wheels {
-			if x.Name != r.PathValue("name") {
-				continue
-			}
-			hash := x.SHA256()
-			if x.BrokenHash {
-				hash = strings.Repeat("0", 64)
-			}
-			files = append(files, map[string]any{
-				"filename": x.File(), "url": "/files/" + x.File(), "hashes": map[string]string{"sha256": hash},
-				"requires-python": x.RequiresPython, "yanked": x.Yanked,
-			})
-		}
-		if len(files) == 0 {
-			http.NotFound(w, r)
-			return
-		}
-		w.Header().Set("Content-Type", "application/vnd.pypi.simple.v1+json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"meta": map[string]string{"api-version": "1.0"}, "name": r.PathValue("name"), "files": files})
-	})
-	mux.HandleFunc("GET /files/{file}", func(w http.ResponseWriter, r *http.Request) {
-		for _, x := range wheels {
-			if x.File() == r.PathValue("file") {
-				_, _ = w.Write(x.Bytes())
-				return
-			}
-		}
-		http.NotFound(w, r)
-	})
-	return mux
+// listed is how the index announces the wheel.
+func (w Wheel) listed() map[string]any {
+	hash := w.SHA256()
+	if w.BrokenHash {
+		hash = strings.Repeat("0", 64)
+	}
+	return map[string]any{
+		"filename": w.File(), "url": "/files/" + w.File(), "hashes": map[string]string{"sha256": hash},
+		"requires-python": w.RequiresPython, "yanked": w.Yanked,
+	}
 }
