@@ -3,7 +3,6 @@ package custom
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -13,10 +12,9 @@ import (
 const BaseEnvironment = "base"
 
 var (
-	envFile    = regexp.MustCompile(`^environment.*\.ya?ml$`)
-	envName    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
-	envPlain   = regexp.MustCompile(`^name:\s+(\S+)`)
-	envBadSpec = regexp.MustCompile("[\x00-\x1f\x7f`$;&\\\\]")
+	envFile  = regexp.MustCompile(`^environment.*\.ya?ml$`)
+	envName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
+	envPlain = regexp.MustCompile(`^name:\s+(\S+)`)
 )
 
 // readEnvironments reads environment*.yml in the order of their bytes, which is
@@ -35,7 +33,7 @@ func (r *reader) readEnvironments() {
 			r.error("environment-too-many", file, 0, fmt.Sprintf("there are more than %d environment files", MaxEnvironment), "leave some out")
 			return
 		}
-		e, ok := r.environment(file)
+		e, root, ok := r.environment(file)
 		if !ok {
 			continue
 		}
@@ -46,26 +44,28 @@ func (r *reader) readEnvironments() {
 			first[e.Name] = e
 		}
 		r.f.environments = append(r.f.environments, e)
-		r.notBuilt(e)
+		if a := r.ask(e.Name, "", e.File, e.Line); a != nil {
+			a.environmentKeys(file, root)
+			a.keep(file)
+		}
 	}
 }
 
-func (r *reader) environment(file string) (Environment, bool) {
+func (r *reader) environment(file string) (Environment, *yaml.Node, bool) {
 	data, ok := r.text(file, MaxYAML)
 	if data == nil || !ok {
-		return Environment{}, false
+		return Environment{}, nil, false
 	}
 	root := r.yaml(file, data, MaxYAMLNodes)
 	if root == nil {
-		return Environment{}, false
+		return Environment{}, nil, false
 	}
 	e := Environment{File: file, Text: data}
 	good := r.environmentName(&e, root)
-	r.environmentKeys(file, root)
 	if strings.HasSuffix(file, ".yaml") {
 		r.legacy("E1", file, 0, file+" ends in .yaml; the old project never read such files", "it is read like a .yml file")
 	}
-	return e, good
+	return e, root, good
 }
 
 // environmentName applies E2 (the key name), else E3 (the file's name), else E4 (base).
@@ -132,76 +132,34 @@ func nameFromFile(file string) string {
 	return name
 }
 
-func (r *reader) environmentKeys(file string, root *yaml.Node) {
+// environmentKeys reads what an environment file asks for.
+func (a *asking) environmentKeys(file string, root *yaml.Node) {
 	for k, v := range pairs(root) {
 		switch k.Value {
-		case "name", "variables", "platforms":
+		case "name", "platforms":
 		case "channels":
-			r.channels(file, v)
+			a.channels(file, v)
 		case "dependencies":
-			r.dependencies(file, v)
+			a.dependencies(file, v)
+		case "variables":
+			a.variables(file, k, v)
 		case "prefix":
-			r.info("environment-prefix", file, k.Line, fmt.Sprintf("%s line %d says where the environment lay on another machine", file, k.Line), "the line is not followed", "remove the line")
+			a.info("environment-prefix", file, k.Line, fmt.Sprintf("%s line %d says where the environment lay on another machine", file, k.Line), "the line is not followed", "remove the line")
 		default:
-			r.warn("environment-key", file, k.Line, fmt.Sprintf("%s line %d: %q is no part of an environment file", file, k.Line, short(k.Value)), "it is not followed", "check the spelling: name, channels or dependencies")
+			a.warn("environment-key", file, k.Line, fmt.Sprintf("%s line %d: %q is no part of an environment file", file, k.Line, short(k.Value)), "it is not followed", "check the spelling: name, channels or dependencies")
 		}
 	}
 }
 
-func (r *reader) channels(file string, n *yaml.Node) {
-	if n.Kind != yaml.SequenceNode {
-		if n.Tag != "!!null" {
-			r.error("environment-shape", file, n.Line, fmt.Sprintf("%s line %d: channels should be a list", file, n.Line), "write each channel on its own line, beginning with a dash")
-		}
+// variables names what kernels would have in their environment with conda and have not here.
+func (a *asking) variables(file string, k, v *yaml.Node) {
+	var names []string
+	for n := range pairs(v) {
+		names = append(names, n.Value)
+	}
+	if len(names) == 0 {
 		return
 	}
-	for _, c := range n.Content {
-		switch {
-		case c.Kind != yaml.ScalarNode:
-			r.error("environment-shape", file, c.Line, fmt.Sprintf("%s line %d: a channel should be one word", file, c.Line), "write it as: - conda-forge")
-		case slices.Contains([]string{"defaults", "main", "anaconda", "r"}, c.Value):
-			r.warn("environment-defaults", file, c.Line, fmt.Sprintf("%s line %d asks for the channel %s, whose licence costs money for many schools", file, c.Line, c.Value),
-				"conda-forge, which is free for everybody, takes its place", "write conda-forge instead")
-		case strings.Contains(c.Value, "@"):
-			r.error("environment-credentials", file, c.Line, fmt.Sprintf("%s line %d: the channel's address holds a user name or a password", file, c.Line), "remove them; a stick is no place for a password")
-		}
-	}
-}
-
-func (r *reader) dependencies(file string, n *yaml.Node) {
-	if n.Kind != yaml.SequenceNode {
-		if n.Tag != "!!null" {
-			r.error("environment-shape", file, n.Line, fmt.Sprintf("%s line %d: dependencies should be a list", file, n.Line), "write each package on its own line, beginning with a dash")
-		}
-		return
-	}
-	for _, d := range n.Content {
-		switch {
-		case d.Kind == yaml.ScalarNode && d.Value != "" && !envBadSpec.MatchString(d.Value):
-		case d.Kind == yaml.MappingNode && len(d.Content) == 2 && d.Content[0].Value == "pip" && listOfWords(d.Content[1]):
-		default:
-			r.error("environment-dependency", file, d.Line, fmt.Sprintf("%s line %d is no package", file, d.Line), "write one package on a line, such as: - numpy=2.3")
-		}
-	}
-}
-
-// listOfWords tells whether n is a list of texts, or an empty value.
-func listOfWords(n *yaml.Node) bool {
-	if n.Kind == yaml.ScalarNode {
-		return n.Tag == "!!null"
-	}
-	return n.Kind == yaml.SequenceNode && !slices.ContainsFunc(n.Content, func(c *yaml.Node) bool {
-		return c.Kind != yaml.ScalarNode || strings.ContainsAny(c.Value, "\n\r\x00")
-	})
-}
-
-// notBuilt says what does not work yet, as long as that is so.
-func (r *reader) notBuilt(e Environment) {
-	if e.Name == BaseEnvironment {
-		r.warn("environment-not-built", e.File, e.Line, "the packages of "+e.File+" are not installed: conda environments are not built yet",
-			"everything else works; the Python 3 kernel has the packages of requirements.txt", "write the packages that the lesson needs into requirements.txt")
-		return
-	}
-	r.warn("environment-not-built", e.File, e.Line, fmt.Sprintf("the kernel %s of %s is not there: conda environments are not built yet", e.Name, e.File),
-		"everything else works; notebooks that ask for this kernel can use the Python 3 kernel", "write the packages that the lesson needs into requirements.txt")
+	a.warn("environment-variables", file, k.Line, fmt.Sprintf("%s line %d sets variables for this kernel: %s", file, k.Line, short(strings.Join(names, ", "))),
+		"they are not set; the packages are there", "set them in the notebook (os.environ), or for everybody in "+OverrideYML)
 }

@@ -18,8 +18,8 @@ type Fingerprints struct {
 	Roster      string `json:"roster"`      // users.csv
 	Content     string `json:"content"`     // home_default/ and shared/
 	Image       string `json:"image"`       // base.Dockerfile, apt.txt, build arguments of the override
-	Environment string `json:"environment"` // requirements.txt, what it names, local wheels
-	Kernels     string `json:"kernels"`     // environment*.yml
+	Environment string `json:"environment"` // what base asks for: requirements.txt, environment.yml, local wheels
+	Kernels     string `json:"kernels"`     // all other environments, and who sees their kernels
 	Code        string `json:"code"`        // srv/, the override with .env put in, class: in conjured.yaml
 }
 
@@ -55,6 +55,24 @@ func (h fingerprint) entries(l []Entry) {
 	}
 }
 
+// spec adds what is asked for, and not where it stands.
+func (h fingerprint) spec(s Spec) {
+	h.add(s.Name, s.Display, s.Course, s.Python, strconv.FormatBool(s.AllowBuild), strconv.FormatBool(s.Students == nil))
+	for _, list := range [][]string{s.Students, s.Channels} {
+		h.add(strconv.Itoa(len(list)))
+		h.add(list...)
+	}
+	h.add(strconv.Itoa(len(s.Conda)))
+	for _, c := range s.Conda {
+		h.add(c.Spec)
+	}
+	h.add(strconv.Itoa(len(s.Pip)))
+	for _, p := range s.Pip {
+		h.add(p.Spec, strconv.FormatBool(p.Constraint))
+	}
+	h.entries(s.Wheels)
+}
+
 func (r *reader) fingerprint() Fingerprints {
 	f := r.f
 	roster := newFingerprint("roster")
@@ -73,19 +91,13 @@ func (r *reader) fingerprint() Fingerprints {
 		image.add(k, f.conjuring.BuildArgs[k])
 	}
 
-	environment := newFingerprint("environment")
-	for _, file := range f.requirements.Files {
-		lines := logicalLines(string(file.Data))
-		environment.add(file.Path, strconv.Itoa(len(lines)))
-		for _, l := range lines {
-			environment.add(l.text)
+	environment, kernels := newFingerprint("environment"), newFingerprint("kernels")
+	for _, spec := range f.specs {
+		if spec.Name == BaseEnvironment {
+			environment.spec(spec)
+			continue
 		}
-	}
-	environment.entries(f.requirements.Wheels)
-
-	kernels := newFingerprint("kernels")
-	for _, e := range f.environments {
-		kernels.add(e.Name, string(e.Text))
+		kernels.spec(spec)
 	}
 
 	code := newFingerprint("code")

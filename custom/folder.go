@@ -14,6 +14,7 @@ const (
 	BaseDockerfile  = "base.Dockerfile"
 	AptTXT          = "apt.txt"
 	RequirementsTXT = "requirements.txt"
+	GroveTXT        = "grove-requirements.txt" // what Grove calls a course's requirements.txt
 	OverrideYML     = "docker-compose.override.yml"
 	SettingsYAML    = "conjured.yaml"
 	SrvDir          = "srv"

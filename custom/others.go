@@ -64,7 +64,7 @@ func nearName(name string) string {
 		return OverrideYML
 	case low == "conjured.yml":
 		return SettingsYAML
-	case strings.HasPrefix(low, "environment") && low != name && envFile.MatchString(low):
+	case !envFile.MatchString(name) && envFile.MatchString(low):
 		return low
 	}
 	return ""

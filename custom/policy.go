@@ -11,4 +11,8 @@ type Policy struct {
 	HostPID    bool     `json:"host_pid,omitempty"`   // pid: host
 	HostIPC    bool     `json:"host_ipc,omitempty"`   // ipc: host
 	CapAdd     []string `json:"cap_add,omitempty"`    // capabilities beyond the harmless ones, such as SYS_PTRACE
+
+	// AnacondaChannels says that the school has a licence for the channels of Anaconda,
+	// so that an environment may name one by its address.
+	AnacondaChannels bool `json:"anaconda_channels,omitempty"`
 }

@@ -34,7 +34,8 @@ type reader struct {
 	top   []string // names directly in the folder, sorted
 	kept  map[string][]byte
 	f     *Folder
-	class string // the name that the teacher gave; "" when it is the folder's
+	asked map[string]*asking // environments by name
+	class string             // the name that the teacher gave; "" when it is the folder's
 
 	entries int   // of content so far
 	total   int64 // bytes of content so far

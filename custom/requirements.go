@@ -21,10 +21,12 @@ var (
 	reqScheme  = regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*:`)
 )
 
-// requirements follows requirements.txt and the files that it names.
+// requirements follows the lines that ask for packages of the index in one
+// environment, and the files that they name.
 type requirements struct {
 	*reader
 
+	out    Requirements           // Text is the reader's
 	open   []string               // files that are being read, outermost first
 	done   map[string]bool        // files that were read
 	first  map[string]Requirement // by name
@@ -32,33 +34,53 @@ type requirements struct {
 	wheel  map[string]bool        // by path
 }
 
-func (r *reader) readRequirements() {
-	data, ok := r.text(RequirementsTXT, MaxText)
+func newRequirements(r *reader) *requirements {
+	return &requirements{reader: r, done: map[string]bool{}, first: map[string]Requirement{}, wheel: map[string]bool{}}
+}
+
+// read reads a requirements.txt, which may be absent.
+func (q *requirements) read(rel string) {
+	if q.done[rel] { // another file named it
+		return
+	}
+	data, ok := q.text(rel, MaxText)
 	if data == nil || !ok {
 		return
 	}
-	r.f.requirements.Text = data
-	q := requirements{reader: r, done: map[string]bool{}, first: map[string]Requirement{}, wheel: map[string]bool{}}
-	q.file(RequirementsTXT, data, false)
+	q.file(rel, data, false)
+}
+
+// entry takes one line that stands in a file of another kind.
+func (q *requirements) entry(rel string, line int, text string) {
+	for _, l := range logicalLines(text) {
+		q.logical(rel, line, l.text, false)
+	}
 }
 
 func (q *requirements) file(rel string, data []byte, constraint bool) {
 	q.done[rel] = true
 	q.open = append(q.open, rel)
-	out := &q.f.requirements
-	out.Files = append(out.Files, File{Path: rel, Name: path.Base(rel), Data: data})
+	q.out.Files = append(q.out.Files, File{Path: rel, Name: path.Base(rel), Data: data})
 	for _, l := range logicalLines(string(data)) {
-		if len(l.text) > 4*MaxLine {
-			q.error("line-too-long", rel, l.line, fmt.Sprintf("%s line %d is very long", printable(rel), l.line), "write one package on a line")
-			continue
-		}
-		if len(out.Items) >= MaxPackages {
-			q.error("too-many-packages", rel, l.line, fmt.Sprintf("more than %d packages are asked for", MaxPackages), "leave some out")
+		if !q.logical(rel, l.line, l.text, constraint) {
 			break
 		}
-		q.line(rel, l.line, l.text, constraint)
 	}
 	q.open = q.open[:len(q.open)-1]
+}
+
+// logical takes one line unless there are too many.
+func (q *requirements) logical(rel string, line int, text string, constraint bool) bool {
+	switch {
+	case len(text) > 4*MaxLine:
+		q.error("line-too-long", rel, line, fmt.Sprintf("%s line %d is very long", printable(rel), line), "write one package on a line")
+	case len(q.out.Items) >= MaxPackages:
+		q.error("too-many-packages", rel, line, fmt.Sprintf("more than %d packages are asked for", MaxPackages), "leave some out")
+		return false
+	default:
+		q.line(rel, line, text, constraint)
+	}
+	return true
 }
 
 // logicalLines joins continued lines, and drops comments and empty lines, as pip does.
@@ -161,7 +183,7 @@ func (q *requirements) requirement(rel string, line int, text string, constraint
 	if !constraint && !q.again(item, version, marked) {
 		return
 	}
-	q.f.requirements.Items = append(q.f.requirements.Items, item)
+	q.out.Items = append(q.out.Items, item)
 }
 
 // normalName is a project's name as PEP 503 compares it.
@@ -352,7 +374,7 @@ func (q *requirements) local(rel string, line int, text string) {
 			return
 		}
 		q.wheel[target] = true
-		q.f.requirements.Wheels = append(q.f.requirements.Wheels, e)
+		q.out.Wheels = append(q.out.Wheels, e)
 	}
-	q.f.requirements.Items = append(q.f.requirements.Items, Requirement{Name: normalName(m[1]), Spec: text, File: rel, Line: line})
+	q.out.Items = append(q.out.Items, Requirement{Name: normalName(m[1]), Spec: text, File: rel, Line: line})
 }

@@ -92,7 +92,7 @@ func (f *Folder) write(ctx context.Context, tmp string) error {
 			return err
 		}
 	}
-	for _, e := range f.requirements.Wheels {
+	for _, e := range f.wheels() {
 		if err := s.entry(e, 0); err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func (f *Folder) manifest() saved {
 			s.Files[rel] = hex.EncodeToString(sum[:])
 		}
 	}
-	for _, e := range slices.Concat(f.homeDefault, f.shared, f.requirements.Wheels) {
+	for _, e := range slices.Concat(f.homeDefault, f.shared, f.wheels()) {
 		switch {
 		case e.Mode.IsDir():
 			s.Dirs = append(s.Dirs, e.Path)

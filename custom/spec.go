@@ -1,6 +1,9 @@
 package custom
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Spec is what the folder asks for in one environment. Names that differ only in how
 // they are written ("geo-101", "geo_101") are one name and collide.
@@ -31,11 +34,50 @@ func (f *Folder) Environments() []Spec {
 	if len(f.specs) == 0 {
 		return []Spec{{Name: BaseEnvironment, Display: BaseEnvironment}}
 	}
-	return slices.Clone(f.specs)
+	out := slices.Clone(f.specs)
+	for i, s := range out {
+		s.Students, s.Channels, s.Conda = slices.Clone(s.Students), slices.Clone(s.Channels), slices.Clone(s.Conda)
+		s.Pip, s.Wheels, s.Files = slices.Clone(s.Pip), slices.Clone(s.Wheels), slices.Clone(s.Files)
+		out[i] = s
+	}
+	return out
+}
+
+// readRequirements begins base, whose lines for pip stand in requirements.txt.
+func (r *reader) readRequirements() {
+	base := r.askBase()
+	base.req.read(RequirementsTXT)
+	r.f.requirements = base.req.out
+	if len(base.req.out.Files) > 0 && base.req.out.Files[0].Path == RequirementsTXT {
+		r.f.requirements.Text = base.req.out.Files[0].Data
+	}
 }
 
 // readSpecs puts together what the parts have read.
 func (r *reader) readSpecs() {
-	req := r.f.requirements
-	r.f.specs = []Spec{{Name: BaseEnvironment, Display: BaseEnvironment, Pip: req.Items, Wheels: req.Wheels}}
+	for _, name := range slices.Sorted(maps.Keys(r.asked)) {
+		r.f.specs = append(r.f.specs, r.asked[name].finish())
+	}
+	slices.SortStableFunc(r.f.specs, func(a, b Spec) int {
+		switch BaseEnvironment {
+		case a.Name:
+			return -1
+		case b.Name:
+			return 1
+		}
+		return 0
+	})
+}
+
+// wheels is every local wheel once; two environments may name the same one.
+func (f *Folder) wheels() []Entry {
+	var out []Entry
+	for _, s := range f.specs {
+		for _, w := range s.Wheels {
+			if !slices.ContainsFunc(out, func(o Entry) bool { return o.Path == w.Path }) {
+				out = append(out, w)
+			}
+		}
+	}
+	return out
 }

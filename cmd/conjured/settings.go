@@ -47,6 +47,8 @@ type policy struct {
 	HostPID    bool     `yaml:"host_pid"`
 	HostIPC    bool     `yaml:"host_ipc"`
 	CapAdd     []string `yaml:"cap_add"`
+
+	AnacondaChannels bool `yaml:"anaconda_channels"`
 }
 
 func defaultSettings() settings {
