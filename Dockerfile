@@ -18,12 +18,12 @@
 # core: JupyterHub in a prefix of its own, and the Lab that every class starts from.
 FROM base AS core
 ENV LANG=C.UTF-8
-COPY layers/image/apt.sh /opt/conjured/lib/
+COPY layers/image/apt.sh layers/image/aptmanifest.py layers/image/python.sh /opt/conjured/lib/
 RUN --mount=type=cache,id=conjured-apt,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,id=conjured-apt-lists,target=/var/lib/apt/lists,sharing=locked \
     --mount=type=secret,id=ca \
     sh /opt/conjured/lib/apt.sh core
-COPY layers/image/install.sh layers/image/python.sh layers/image/get-uv.py /opt/conjured/lib/
+COPY layers/image/install.sh layers/image/get-uv.py /opt/conjured/lib/
 COPY layers/lock/*.txt /opt/conjured/lib/lock/
 RUN --mount=type=cache,id=conjured-uv,target=/var/cache/uv \
     --mount=type=secret,id=ca \

@@ -18,6 +18,11 @@ cat >"$conf" <<-END
 END
 [ ! -s "$ca" ] || echo "Acquire::https::CAInfo \"$ca\";" >>"$conf"
 export APT_CONFIG="$conf"
+here=$(dirname "$0")
+# What the image has now, for the history and for having it again: see aptmanifest.py.
+manifest() {
+	"$(sh "$here/python.sh")" -I "$here/aptmanifest.py" "$here/apt.manifest"
+}
 recommends=--install-recommends
 if [ "$1" = core ]; then
 	recommends=--no-install-recommends
@@ -34,7 +39,8 @@ if grep -nvE '^[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?$' "$list"
 	exit 1
 fi
 if [ "$1" = core ] && xargs -d '\n' -a "$list" dpkg -s >/dev/null 2>&1; then
-	exit 0 # a base that brings them all needs no network
+	manifest # a base that brings them all needs no network
+	exit 0
 fi
 updated=yes
 apt-get -qq update || updated=no
@@ -42,3 +48,4 @@ if ! xargs -d '\n' -a "$list" apt-get -yq "$recommends" install --; then
 	[ $updated = yes ] || echo "conjured: apt-unreachable"
 	exit 1
 fi
+manifest
