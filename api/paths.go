@@ -11,7 +11,7 @@ const (
 	PathBuild        = "/v1/build"     // POST Build: Applied
 	PathUsers        = "/v1/users"     // GET: Users; POST /v1/users/{name}/password Password: Password
 	PathUsersLog     = "/v1/users/log" // GET ?user=&since=RFC 3339&follow=1: LogEntry, one per line, the oldest first
-	PathEnvironments = "/v1/env"       // GET: Environments
+	PathEnvironments = "/v1/env"       // GET: Environments; POST /v1/env/{verb} EnvRequest: EnvReply
 	PathClass        = "/v1/class"     // GET: Lesson; POST BeginClass: Lesson; POST /v1/class/end EndClass: Lesson
 	PathClassEnd     = PathClass + "/end"
 	PathStop         = "/v1/stop" // POST: nothing; the daemon begins to stop

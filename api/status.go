@@ -75,15 +75,24 @@ type UserCount struct {
 	Admins int `json:"admins"`
 }
 
-// Environment is one environment and the generation that its label points at.
+// Environment is one environment and the generation that its label current points at.
 type Environment struct {
-	Name       string    `json:"name"`
-	Generation string    `json:"generation"` // "" when nothing was built yet
-	Label      string    `json:"label"`      // "current"
-	File       string    `json:"file,omitempty"`
-	Packages   int       `json:"packages,omitempty"`
-	Created    time.Time `json:"created"`
-	Bytes      int64     `json:"bytes,omitempty"`
+	Name        string          `json:"name"`
+	Display     string          `json:"display,omitempty"`  // as the teacher wrote the name
+	Course      string          `json:"course,omitempty"`   // whose students see it; "" is everybody
+	Students    int             `json:"students,omitempty"` // who see it, when it is not everybody
+	Generation  string          `json:"generation"`         // "" when nothing was built yet
+	Label       string          `json:"label"`              // "current"
+	File        string          `json:"file,omitempty"`     // of the teacher, that asks for it
+	Python      string          `json:"python,omitempty"`
+	Packages    int             `json:"packages,omitempty"`
+	Created     time.Time       `json:"created"`
+	Bytes       int64           `json:"bytes,omitempty"` // of all generations, files that they share counted once; 0 when not known
+	Labels      map[string]int  `json:"labels,omitempty"`
+	Tags        []string        `json:"tags,omitempty"` // oldest first
+	Generations []EnvGeneration `json:"generations,omitempty"`
+	Waiting     *EnvWaiting     `json:"waiting,omitempty"` // for approval
+	Failed      *notice.Notice  `json:"failed,omitempty"`  // why the newest wish did not come true
 }
 
 // Job is one piece of long work that is under way.

@@ -62,6 +62,14 @@ func (c *Client) Environments(ctx context.Context) ([]api.Environment, error) {
 	return e.Environments, err
 }
 
+// EnvVerb does something with environments. It returns when that is done; when ctx ends
+// first the daemon gives it up.
+func (c *Client) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) (api.EnvReply, error) {
+	var r api.EnvReply
+	err := c.do(ctx, http.MethodPost, api.EnvPath(v), q, &r)
+	return r, err
+}
+
 // Lesson is how far the servers of the class are.
 func (c *Client) Lesson(ctx context.Context) (api.Lesson, error) {
 	var l api.Lesson

@@ -31,11 +31,6 @@ type Accounts interface {
 	SetPassword(ctx context.Context, name, password string) (string, error) // ErrUnknown
 }
 
-// Environments lists environments.
-type Environments interface {
-	Environments(ctx context.Context) ([]api.Environment, error)
-}
-
 // Lessons starts servers before their students come.
 type Lessons interface {
 	Lesson(ctx context.Context) (api.Lesson, error)
@@ -79,6 +74,7 @@ func NewDaemonAPI(d Daemon) http.Handler {
 	mux.HandleFunc("GET "+api.PathUsersLog, a.accountLog)
 	mux.HandleFunc("POST "+api.PathUsers+"/{name}/password", a.password)
 	mux.HandleFunc("GET "+api.PathEnvironments, a.environments)
+	mux.HandleFunc("POST "+api.PathEnvironments+"/{verb}", a.environmentVerb)
 	mux.HandleFunc("GET "+api.PathClass, a.lesson)
 	mux.HandleFunc("POST "+api.PathClass, a.beginClass)
 	mux.HandleFunc("POST "+api.PathClassEnd, a.endClass)
@@ -146,15 +142,6 @@ func (a daemonAPI) password(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		reply(w, http.StatusOK, api.Password{Password: p}, err)
 	}
-}
-
-func (a daemonAPI) environments(w http.ResponseWriter, r *http.Request) {
-	if a.Environments == nil {
-		missing(w)
-		return
-	}
-	e, err := a.Environments.Environments(r.Context())
-	reply(w, http.StatusOK, api.Environments{Environments: e}, err)
 }
 
 func (a daemonAPI) stop(w http.ResponseWriter, _ *http.Request) {
