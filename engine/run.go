@@ -35,13 +35,15 @@ func (e *Engine) Run(ctx context.Context, s Spec, out io.Writer) (exitCode int, 
 		defer cancel()
 		err = errors.Join(err, e.Remove(ctx, id))
 	}()
-	return e.follow(ctx, id, s.Tty, out)
+	return e.follow(ctx, id, s.Tty, Streams{Out: out, Err: out})
 }
 
 // follow starts a created container and stays with it to its end. Attaching and
 // waiting come before the start: a short program would be over otherwise.
-func (e *Engine) follow(ctx context.Context, id string, tty bool, out io.Writer) (int, error) {
-	att, err := e.cli.ContainerAttach(ctx, id, client.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
+func (e *Engine) follow(ctx context.Context, id string, tty bool, st Streams) (int, error) {
+	att, err := e.cli.ContainerAttach(ctx, id, client.ContainerAttachOptions{
+		Stream: true, Stdin: st.In != nil, Stdout: true, Stderr: true, DetachKeys: noDetach,
+	})
 	if err != nil {
 		return -1, e.wrap(ctx, "cannot attach to container "+short(id), err)
 	}
@@ -53,7 +55,8 @@ func (e *Engine) follow(ctx context.Context, id string, tty bool, out io.Writer)
 		return -1, err
 	}
 	copied := make(chan error, 1)
-	go func() { copied <- copyOut(out, att.HijackedResponse, tty) }()
+	go func() { copied <- copyOut(st, att.HijackedResponse, tty) }()
+	e.feed(ctx, id, st, att.HijackedResponse)
 	code, err := e.awaitExit(ctx, id, w)
 	if err != nil {
 		att.Close()
@@ -75,15 +78,17 @@ func (e *Engine) follow(ctx context.Context, id string, tty bool, out io.Writer)
 	return code, nil
 }
 
-func copyOut(out io.Writer, r client.HijackedResponse, tty bool) error {
-	if out == nil {
-		out = io.Discard
+func copyOut(st Streams, r client.HijackedResponse, tty bool) error {
+	for _, w := range []*io.Writer{&st.Out, &st.Err} {
+		if *w == nil {
+			*w = io.Discard
+		}
 	}
 	var err error
 	if tty {
-		_, err = io.Copy(out, r.Reader)
+		_, err = io.Copy(st.Out, r.Reader)
 	} else {
-		_, err = stdcopy.StdCopy(out, out, r.Reader)
+		_, err = stdcopy.StdCopy(st.Out, st.Err, r.Reader)
 	}
 	return err
 }
@@ -103,7 +108,7 @@ func (e *Engine) Exec(ctx context.Context, id string, cmd []string, user string,
 	}
 	defer att.Close()
 	copied := make(chan error, 1)
-	go func() { copied <- copyOut(out, att.HijackedResponse, false) }()
+	go func() { copied <- copyOut(Streams{Out: out, Err: out}, att.HijackedResponse, false) }()
 	select {
 	case err = <-copied:
 	case <-ctx.Done():

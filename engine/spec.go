@@ -19,7 +19,14 @@ type Mount struct {
 	ReadOnly       bool
 	Volume         bool
 	NoCreate       bool // refuse to start when Source is missing, rather than make a directory
+
+	// Scratch lays a writable layer over Source, a directory that stays as it is.
+	Scratch *Scratch
 }
+
+// Scratch is where the writable layer of a [Mount] is kept: two directories of one file
+// system, absolute and without commas, colons and backslashes. Whoever made them removes them.
+type Scratch struct{ Upper, Work string }
 
 // Ulimit is one process limit ("nofile").
 type Ulimit struct {
@@ -153,6 +160,10 @@ func (s Spec) hostConfig() (*container.HostConfig, error) {
 // with a colon in it fits only the latter.
 func (s Spec) addMounts(h *container.HostConfig) {
 	for _, m := range s.Mounts {
+		if m.Scratch != nil {
+			h.Mounts = append(h.Mounts, m.overlay())
+			continue
+		}
 		if !m.NoCreate && !m.Volume && !strings.Contains(m.Source+m.Target, ":") {
 			bind := m.Source + ":" + m.Target
 			if m.ReadOnly {
