@@ -32,6 +32,10 @@ type settings struct {
 	StudentsNetwork string   `yaml:"students_network"` // "internet" (default) or "none"
 	StudentsReach   []string `yaml:"students_reach"`   // neighbours that students may reach all the same
 
+	AutoPromote     string `yaml:"auto_promote"`     // which tested packages are used without asking: "tested" (default: all), "add-only", "never"
+	CondaChannel    string `yaml:"conda_channel"`    // URL of a mirror of https://conda.anaconda.org; "" is the original
+	AnacondaLicence bool   `yaml:"anaconda_licence"` // this place may use Anaconda's own channels (defaults, pkgs/...)
+
 	// SealAfter is how long nobody's server may have been starting before latest is
 	// made: that takes a core for up to a minute. Default one minute.
 	SealAfter time.Duration `yaml:"seal_after"`
@@ -71,15 +75,7 @@ func readSettings(path string) (settings, error) {
 	if err := dec.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
 		return s, settingsErrors(path, err)
 	}
-	if s.Class != "" && s.Class != classAuto && s.Class != classManual {
-		return s, &notice.Error{Notice: notice.Notice{
-			Code: "settings-bad", Severity: notice.SeverityError, File: path,
-			What:  fmt.Sprintf("class is %q, and can be auto or manual", s.Class),
-			Means: "conjured did not start, so that no setting is silently ignored",
-			Do:    "write class: auto (servers are there when the machine has booted) or class: manual",
-		}}
-	}
-	return s, nil
+	return s, s.check(path, b).Err()
 }
 
 // settingsErrors words each complaint of the YAML library as a notice.
@@ -112,7 +108,7 @@ func settingsErrors(path string, err error) error {
 func settingNames() []string {
 	return []string{
 		"state", "listen", "images", "class", "limits", "policy", "seal_after", "memory_mb", "cpus", "pids", "estimate_mb",
-		"students_network", "students_reach", "student", "teacher", "tmp_mb", "shm_mb", "open_files", "disk_mb",
+		"auto_promote", "conda_channel", "anaconda_licence", "students_network", "students_reach", "student", "teacher", "tmp_mb", "shm_mb", "open_files", "disk_mb",
 		"privileged", "host_net", "host_pid", "host_ipc", "host_paths", "devices", "cap_add",
 	}
 }
