@@ -58,9 +58,12 @@ type usageError struct{ error }
 
 func exitCode(ctx context.Context, err error) int {
 	var usage usageError
+	var child childError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &child):
+		return int(child)
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.Is(err, client.ErrNotRunning):

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/conjuring/conjured/api"
-	"github.com/conjuring/conjured/environments"
 )
 
 // Status is the class at one moment.
@@ -56,33 +55,6 @@ func (b *box) jobs() []api.Job {
 		out = append(out, j)
 	}
 	return out
-}
-
-// Environments lists what kernels run in.
-func (b *box) Environments(context.Context) ([]api.Environment, error) {
-	out := []api.Environment{}
-	listed, err := b.store.List()
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range listed {
-		for _, g := range e.Generations {
-			for _, l := range g.Labels {
-				out = append(out, api.Environment{
-					Name: string(e.Env), Generation: strconv.Itoa(g.Number), Label: string(l),
-					File: fileOf(e.Env), Packages: g.Packages, Created: g.Built,
-				})
-			}
-		}
-	}
-	return out, nil
-}
-
-func fileOf(n environments.Name) string {
-	if n == environments.Base {
-		return "requirements.txt"
-	}
-	return ""
 }
 
 // residentMemory is VmRSS of this process in bytes, 0 when it cannot be read

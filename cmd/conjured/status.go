@@ -47,13 +47,22 @@ func printStatus(out io.Writer, s api.Status) {
 	fmt.Fprintf(w, "accounts\t%d (%s)\n", s.Users.Total, plural(s.Users.Admins, "teacher"))
 	fmt.Fprintf(w, "hub\t%s\n", s.Hub.State)
 	for _, e := range s.Environments {
-		fmt.Fprintf(w, "environment\t%s, generation %s (%s)\n", e.Name, e.Generation, e.Label)
+		for i, line := range append([]string{environmentWords(e)}, concerns(e)...) {
+			fmt.Fprintf(w, "%s\t%s\n", []string{"environment", ""}[min(i, 1)], line)
+		}
 	}
 	for _, j := range s.Jobs {
 		fmt.Fprintf(w, "working on\t%s: %s\n", j.Name, jobWords(j))
 	}
 	w.Flush()
 	printServers(out, s.Servers)
+}
+
+func environmentWords(e api.Environment) string {
+	if e.Generation == "" {
+		return nameWords(e) + ", not built yet"
+	}
+	return nameWords(e) + ", generation " + e.Generation
 }
 
 func setupWords(s api.Status) string {

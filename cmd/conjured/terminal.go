@@ -118,8 +118,9 @@ func (t *terminal) notice(n notice.Notice, alike int) {
 // fail prints err as notices (with --json: as one object with the exit code).
 func (t *terminal) fail(err error, code int) {
 	var usage usageError
+	var child childError
 	switch {
-	case errors.Is(err, errReported):
+	case errors.Is(err, errReported), errors.As(err, &child):
 		return
 	case errors.As(err, &usage):
 		t.say("%v\nRun the same command with --help to see what it takes.", usage.error)
