@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"homes":                       {"notice", "progress"},
 	"layers":                      {"notice", "progress", "custom", "engine", "."},
 	"environments":                {"notice", "progress"},
+	"environments/history":        {"notice"},
 	"hub":                         {"notice", "progress", "users", "homes", "engine"},
 	"gateway":                     {"notice", "progress", "api"},
 	"gateway/desk":                {"notice", "progress", "gateway/session"},
