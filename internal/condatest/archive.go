@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"os/exec"
 	"strings"
 	"time"
@@ -29,7 +30,12 @@ func (p Package) pack() []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	member := func(name string, data []byte) {
-		w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store, Modified: packedAt()})
+		// Installers read the archive while it arrives: the length goes before the data.
+		h := &zip.FileHeader{
+			Name: name, Method: zip.Store, CRC32: crc32.ChecksumIEEE(data), ModifiedDate: 43<<9 | 11<<5 | 14,
+			CompressedSize64: uint64(len(data)), UncompressedSize64: uint64(len(data)),
+		}
+		w, err := z.CreateRaw(h)
 		if err == nil {
 			_, err = w.Write(data)
 		}

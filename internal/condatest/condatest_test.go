@@ -26,8 +26,8 @@ func TestSameBytes(t *testing.T) {
 		t.Fatalf("%v, %v", z, err)
 	}
 	for _, f := range z.File {
-		if f.Method != zip.Store {
-			t.Errorf("%s is compressed: conda's installers want it stored", f.Name)
+		if f.Method != zip.Store || f.Flags&8 != 0 {
+			t.Errorf("%s is compressed, or its length comes after it: conda's installers want it stored", f.Name)
 		}
 	}
 	info := string(p.info()[3].Data)

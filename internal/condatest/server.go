@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,11 +21,12 @@ type Server struct {
 	roughnet.Network
 	mu    sync.Mutex
 	files map[string][]byte // by path below the root
+	have  map[string]Channel
 }
 
 // Serve gives a server with these channels.
 func Serve(channels ...Channel) *Server {
-	s := &Server{files: map[string][]byte{}}
+	s := &Server{files: map[string][]byte{}, have: map[string]Channel{}}
 	for _, c := range channels {
 		s.Set(c)
 	}
@@ -44,6 +46,15 @@ func (s *Server) Set(c Channel) {
 	for name, data := range files {
 		s.files[c.Name+"/"+name] = data
 	}
+	s.have[c.Name] = c
+}
+
+// Channel is the channel of this name as it was set last, for a change of it.
+func (s *Server) Channel(name string) Channel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.have[name]
+	return Channel{c.Name, slices.Clone(c.Packages)}
 }
 
 // Downloads is how many requests were made for packages so far.
