@@ -119,7 +119,7 @@ type Observer interface {
 // what they were started with.
 type Class struct {
 	Image  string      // the system image's id
-	EnvDir string      // on the host, mounted at /opt/conjured/env; "" when the image has its own
+	EnvDir string      // on the host, mounted at /opt/conjured/env, a user's kernels in users/NAME; "" when the image has its own
 	Shared string      // on the host, mounted at /shared; "" for none
 	Server engine.Spec // what the teacher's override adds to each server
 }

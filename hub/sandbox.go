@@ -28,10 +28,12 @@ func (h *Hub) serverSpec(id string, ask startRequest, a Account, class Class, ho
 		Cmd: []string{
 			"--ServerApp.sock=" + h.paths.sock(id), "--ServerApp.sock_mode=0666",
 			"--ServerApp.ip=", "--KernelManager.transport=ipc",
+			// Whose kernels there are is said by JUPYTER_PATH alone.
+			"--KernelSpecManager.ensure_native_kernel=False",
 			// In the wastebasket files would still fill the home, and a full one has no room for them there.
 			"--FileContentsManager.delete_to_trash=False",
 		},
-		Env:    serverEnv(ask, a, h.paths),
+		Env:    serverEnv(ask, a, h.paths, kernelsOf(a.Name, class)),
 		Labels: map[string]string{engine.LabelRole: roleServer, labelUser: a.Name, labelServer: ask.Server},
 		Tmpfs: map[string]string{
 			"/tmp":     fmt.Sprintf("size=%d,mode=1777,exec,nosuid,nodev", or(l.Tmp, 256*mib)),
@@ -172,8 +174,8 @@ func withoutTargets(ms []engine.Mount, ours engine.Spec) []engine.Mount {
 }
 
 // serverEnv is the server's environment, sorted. What the hub asked for comes first
-// and cannot change ours.
-func serverEnv(ask startRequest, a Account, p paths) []string {
+// and cannot change ours. kernels is the directory of the user's kernels.
+func serverEnv(ask startRequest, a Account, p paths, kernels string) []string {
 	e := maps.Clone(ask.Env)
 	if e == nil {
 		e = map[string]string{}
@@ -181,7 +183,7 @@ func serverEnv(ask startRequest, a Account, p paths) []string {
 	api := p.url(p.upstreamSock()) + "/hub/api"
 	maps.Copy(e, map[string]string{
 		"HOME": "/home/" + a.Name, "USER": a.Name, "LOGNAME": a.Name, "SHELL": "/bin/bash",
-		"JUPYTER_PATH":                  EnvPath,
+		"JUPYTER_PATH":                  kernels,
 		"JUPYTER_RUNTIME_DIR":           runtimeDir,
 		"JUPYTER_ALLOW_INSECURE_WRITES": "true",
 		"XDG_RUNTIME_DIR":               runtimeDir,
@@ -196,6 +198,15 @@ func serverEnv(ask startRequest, a Account, p paths) []string {
 		l = append(l, k+"="+e[k])
 	}
 	return l
+}
+
+// kernelsOf is where a user's server finds its kernels: in the list that the daemon
+// keeps for them, or all that there are when the image has its own environments.
+func kernelsOf(user string, class Class) string {
+	if class.EnvDir == "" {
+		return EnvPath
+	}
+	return EnvPath + "/users/" + user
 }
 
 // hostname is what a terminal's prompt shows: the student's name as a DNS label.
