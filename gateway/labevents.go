@@ -81,12 +81,17 @@ func (l *labStreams) stream(ctx context.Context, w http.ResponseWriter, page *re
 	flusher := http.NewResponseController(w)
 	breath := time.NewTicker(breathe)
 	defer breath.Stop()
-	_, last, _ := l.feed.after(s, seen)
+	_, told, _ := l.feed.after(s, seen)
 	var out bytes.Buffer
-	// Notices up to this number are from before the page was opened.
-	fmt.Fprintf(&out, "retry: 3000\n\nevent: hello\ndata: {\"last\":%d}\n\n", last)
+	// Notices up to this number are from before the page was opened. A page that was
+	// away compares the number of the kernels with the one it knows.
+	fmt.Fprintf(&out, "retry: 3000\n\nevent: hello\ndata: {\"last\":%d,\"kernels\":%d}\n\n", told.last, told.kernels)
 	for {
-		fresh, _, changed := l.feed.after(s, seen)
+		fresh, now, changed := l.feed.after(s, seen)
+		if now.kernels != told.kernels {
+			told.kernels = now.kernels
+			fmt.Fprintf(&out, "event: kernels\ndata: %d\n\n", now.kernels)
+		}
 		for _, n := range fresh {
 			fmt.Fprintf(&out, "event: notice\nid: %d\ndata: %s\n\n", n.id, n.data)
 			seen = n.id

@@ -26,6 +26,7 @@ type Feed struct {
 	last    uint64 // starts at the time, so that numbers grow over restarts
 	servers map[seat]*told
 	streams int
+	kernels uint64 // changes when other kernels can be started; starts at the time, as last does
 }
 
 // seat is one student's server.
@@ -53,7 +54,20 @@ type reading struct {
 
 // NewFeed makes a feed that nobody reads yet. Give it to [Config].
 func NewFeed() *Feed {
-	return &Feed{last: uint64(time.Now().UnixMicro()), servers: map[seat]*told{}}
+	now := uint64(time.Now().UnixMicro())
+	return &Feed{last: now, kernels: now, servers: map[seat]*told{}}
+}
+
+// Kernels has every open page look anew at which kernels there are. A page that is
+// closed now, or not looked at, does so when it comes back.
+func (f *Feed) Kernels() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kernels++
+	for _, t := range f.servers {
+		close(t.changed)
+		t.changed = make(chan struct{})
+	}
 }
 
 // Tell shows n in Lab to whoever has the page of this student's server open, now or
@@ -107,9 +121,15 @@ func (f *Feed) forget(now time.Time) {
 	}
 }
 
-// after gives a server's notices that are newer than id, the number of the newest of
-// all, and a channel that is closed when there is more.
-func (f *Feed) after(s seat, id uint64) (fresh []labNotice, last uint64, changed <-chan struct{}) {
+// mark is how far a feed is.
+type mark struct {
+	last    uint64 // the number of the newest notice of all
+	kernels uint64
+}
+
+// after gives a server's notices that are newer than id, how far the feed is, and a
+// channel that is closed when there is more.
+func (f *Feed) after(s seat, id uint64) (fresh []labNotice, now mark, changed <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.forget(time.Now())
@@ -119,7 +139,7 @@ func (f *Feed) after(s seat, id uint64) (fresh []labNotice, last uint64, changed
 			fresh = append(fresh, n)
 		}
 	}
-	return fresh, f.last, t.changed
+	return fresh, mark{f.last, f.kernels}, t.changed
 }
 
 // read admits a page, unless there are too many in all.

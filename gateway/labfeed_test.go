@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -177,6 +178,36 @@ func TestFeed_drain(t *testing.T) {
 	h.stop()
 	if got := p.next("data: "); got != "" {
 		t.Errorf("after the end: %q", got)
+	}
+}
+
+// Every page hears that there are other kernels, and one that was away sees it.
+func TestFeed_kernels(t *testing.T) {
+	h := open(t)
+	h.target("/user/amira", guarded("k=amira"))
+	h.target("/user/ben", guarded("k=ben"))
+	number := func(hello string) (n uint64) {
+		var v struct{ Kernels uint64 }
+		if err := json.Unmarshal([]byte(hello), &v); err != nil || v.Kernels == 0 {
+			t.Fatalf("%s: %v", hello, err)
+		}
+		return v.Kernels
+	}
+	amira, ben := h.page(t, "/user/amira/conjured/events", "Cookie", "k=amira"), h.page(t, "/user/ben/conjured/events", "Cookie", "k=ben")
+	was := number(amira.next("data: "))
+	ben.next("data: ")
+	h.config.Feed.Kernels()
+	for _, p := range []*page{amira, ben} {
+		if event, n := p.next("event: "), p.next("data: "); event != "kernels" || n != fmt.Sprint(was+1) {
+			t.Errorf("%s %s", event, n)
+		}
+	}
+	h.config.Feed.Tell("amira", "", told1("then"))
+	if event := amira.next("event: "); event != "notice" {
+		t.Errorf("told twice: %s", event)
+	}
+	if back := h.page(t, "/user/amira/conjured/events", "Cookie", "k=amira"); number(back.next("data: ")) != was+1 {
+		t.Error("a page that comes back does not see it")
 	}
 }
 

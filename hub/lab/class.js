@@ -50,7 +50,7 @@
 
   class Notices {
     constructor(app, ui, widgets) {
-      Object.assign(this, { app, ui, widgets, source: null, gone: null, known: 0, wait: 0, timer: 0, starting: false });
+      Object.assign(this, { app, ui, widgets, source: null, gone: null, known: 0, kernels: 0, wait: 0, timer: 0, starting: false });
       document.addEventListener('visibilitychange', () => this.listen());
       window.addEventListener('pagehide', () => this.stop());
       this.listen();
@@ -77,15 +77,27 @@
       const s = (this.source = new EventSource(base + 'conjured/events?after=' + store.get()));
       s.addEventListener('hello', e => {
         this.wait = 0;
-        this.known = JSON.parse(e.data).last;
+        const { last, kernels } = JSON.parse(e.data);
+        this.known = last;
+        this.look(kernels);
         this.back();
       });
+      s.addEventListener('kernels', e => this.look(Number(e.data)));
       s.addEventListener('notice', e => this.told(JSON.parse(e.data), Number(e.lastEventId)));
       s.onerror = () => {
         if (s.readyState === EventSource.CLOSED) {
           this.refused();
         } // else the browser tries again by itself
       };
+    }
+
+    // look asks the server which kernels there are, when others can be started than this
+    // page knows: the launcher and the menus follow. Lab does so itself once a minute.
+    look(kernels) {
+      if (this.kernels && kernels && kernels !== this.kernels) {
+        this.app.serviceManager.kernelspecs.refreshSpecs().catch(e => console.warn(NAME, e));
+      }
+      this.kernels = kernels || this.kernels;
     }
 
     // The door refuses when the server does not run, or when the login has ended.
