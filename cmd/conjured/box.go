@@ -52,6 +52,7 @@ type box struct {
 	fence   *fence
 	feed    *gateway.Feed // notices inside Lab
 	statics *students
+	kernels kernelList
 
 	shelf    *shelf                          // folders that were read, by setup
 	board    *board                          // what people are told, beside what the owner tells

@@ -10,6 +10,9 @@ import (
 
 // buildKernels sees to every environment but the class's own, and goes on past one that
 // fails.
-func (b *box) buildKernels(_ context.Context, x appliance.Action, _ progress.Sink) (notice.List, error) {
+func (b *box) buildKernels(ctx context.Context, x appliance.Action, _ progress.Sink) (notice.List, error) {
+	if err := b.showKernels(ctx); err != nil {
+		return nil, err
+	}
 	return nil, writeFile(b.place.join("kernels"), []byte(x.Setup.KernelsKey()), 0o600)
 }

@@ -68,6 +68,7 @@ func (h homeMaker) Prepare(ctx context.Context, a hub.Account) (string, error) {
 	for _, n := range r.Notices {
 		h.b.tell(n)
 	}
+	h.b.showKernelsTo(ctx, a.Name, a.Admin)
 	return h.b.homes.Path(a.Name), err
 }
 

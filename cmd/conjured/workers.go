@@ -136,6 +136,9 @@ func (b *box) applyRoster(ctx context.Context, x appliance.Action, _ progress.Si
 	if err := writeFile(b.place.join("users", "out"), []byte(strings.Join(out, "\n")), 0o600); err != nil {
 		return nil, err
 	}
+	if err := b.showKernels(ctx); err != nil {
+		b.log.Warn("the lists of kernels are as they were", "error", err)
+	}
 	return nil, writeFile(b.place.join("users", "applied"), []byte(x.Setup.Roster), 0o600)
 }
 
