@@ -65,6 +65,13 @@ while [ -n "$rest" ]; do
 	esac
 done
 
-unset PYTHONHOME
-export VIRTUAL_ENV="$gen" PATH="$gen/bin$clean" PYTHONNOUSERSITE=1
+# What says where we are is said of this generation alone: a conda prefix has its
+# records in conda-meta, everything else is a virtual environment.
+unset PYTHONHOME VIRTUAL_ENV CONDA_PREFIX CONDA_DEFAULT_ENV
+if [ -d "$gen/conda-meta" ]; then
+	export CONDA_PREFIX="$gen" CONDA_DEFAULT_ENV="$env"
+else
+	export VIRTUAL_ENV="$gen"
+fi
+export PATH="$gen/bin$clean" PYTHONNOUSERSITE=1
 exec "$gen/bin/$prog" "$@"
