@@ -1,6 +1,7 @@
 package environments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,12 +21,21 @@ type outcome struct {
 	notices   notice.List // what a teacher should know although it worked
 }
 
+// on notes in g what was found when it was built beside prev.
+func (o outcome) on(g *Generation, prev Generation) {
+	g.Parent, g.Alone, g.Kernel = prev.Number, o.built.Alone, o.built.Kernel
+	if g.Alone {
+		g.New = o.built.New
+	}
+}
+
 // attempt runs build.py, and once more without network when the network is the problem:
 // what was downloaded before is enough for many changes.
 func (b *Builder) attempt(ctx context.Context, s Spec, w work, mode string, g *Generation, sink progress.Sink) (outcome, error) {
-	out, err := b.once(ctx, s, w, mode, g, b.c.Offline, sink)
+	offline := b.c.Offline || w.offline
+	out, err := b.once(ctx, s, w, mode, g, offline, sink)
 	var f *buildFailure
-	if err == nil || !errors.As(err, &f) || f.kind != kindNetwork || b.c.Offline {
+	if err == nil || !errors.As(err, &f) || f.kind != kindNetwork || offline {
 		return out, err
 	}
 	retry, again := b.once(ctx, s, w, mode, g, true, sink)
@@ -47,12 +57,17 @@ func (b *Builder) attempt(ctx context.Context, s Spec, w work, mode string, g *G
 func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Generation, offline bool, sink progress.Sink) (outcome, error) {
 	j := job{
 		Mode: mode, Python: b.c.Python, UV: b.c.UV, Lab: b.c.Lab, Narrow: w.narrow, Options: b.options(offline),
+		Asked: s.Python,
 	}
 	if w.prev.Number != 0 {
 		j.Prev, j.PrevPython = filepath.Join(b.c.Store.mount, w.prev.Path()), w.prev.Manifest.Python
 	}
+	if w.base.Number != 0 {
+		j.Base = filepath.Join(b.c.Store.mount, w.base.Path())
+	}
 	if g.Number != 0 {
 		j.Gen = filepath.Join(b.c.Store.mount, g.Path())
+		j.Hot = filepath.Join(b.c.Store.mount, hotPath(g.Env, g.Number))
 	}
 	if err := w.putJob(j); err != nil {
 		return outcome{}, err
@@ -75,6 +90,8 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 		return outcome{}, fmt.Errorf("cannot run uv in the class image: %w", err)
 	case exit == 20:
 		return outcome{manifest: w.prev.Manifest, unchanged: true}, nil
+	case exit == 14:
+		return outcome{}, noSuchPython(s, read.python)
 	case exit != 0:
 		return outcome{}, explain(s, exit, read.text(), b.c.Index)
 	}
@@ -131,6 +148,16 @@ func pythonChanged(want, have string) error {
 		What:  fmt.Sprintf("the packages were chosen for Python %s, and the class image has Python %s", want, have),
 		Means: "the class keeps the packages it has",
 		Do:    "apply the folder again, so that packages are chosen anew",
+	}}
+}
+
+// noSuchPython explains that nothing on the box brings the Python that was asked for.
+func noSuchPython(s Spec, have string) error {
+	return &notice.Error{Notice: notice.Notice{
+		Code: "environment-no-such-python", Severity: notice.SeverityError, File: "runtime.txt",
+		What:  fmt.Sprintf("%s asks for Python %s, and the class image has Python %s", cmp.Or(s.Display, string(s.Env)), s.Python, have),
+		Means: unchanged,
+		Do:    fmt.Sprintf("ask for Python %s, or take the line out", have),
 	}}
 }
 

@@ -16,21 +16,44 @@ import (
 type Config struct {
 	Store    *Store
 	Runner   Runner
-	UV       string   // uv in the image; "" means /opt/conjured/bin/uv
-	Python   string   // the interpreter in the image; "" means /usr/bin/python3
-	Lab      string   // where the image has Spec.Core installed, if it has; "" means /opt/conjured/lab
-	CABundle string   // certificates of the host that builds trust, a file; "" means those of uv
-	Index    string   // address of the package index (PEP 503); "" means PyPI
-	Offline  bool     // do not even try the network
+	UV       string // uv in the image; "" means /opt/conjured/bin/uv
+	Python   string // the interpreter in the image; "" means /usr/bin/python3
+	Lab      string // where the image has Spec.Core installed, if it has; "" means /opt/conjured/lab
+	CABundle string // certificates of the host that builds trust, a file; "" means those of uv
+	LabLock  []byte // the lock of Lab, whose versions kernels prefer; nil means that they prefer none
+	Rattler  string // the interpreter that has py-rattler, in the image; "" means /opt/conjured/rattler/bin/python
+	Index    string // address of the package index (PEP 503); "" means PyPI
+	Offline  bool   // do not even try the network
+
+	CondaMirror   string // where the channels' names are fetched from; "" means https://conda.anaconda.org
+	AllowDefaults bool   // the school has a licence for Anaconda's own channels
+
 	Env      []string // more of the environment of building containers, such as proxies
 	Builder  string   // "uid:gid" that unpacks; it must own the store; "" means 0:0
 	Verifier string   // "uid:gid" that runs packages' code; "" means 65534:65534
 	Log      *slog.Logger
 }
 
+// ResolveOptions say how far a resolution may go from the generation in use. The zero
+// value changes as little as the lines allow.
+type ResolveOptions struct {
+	Upgrade  bool     // take the newest versions that the lines allow
+	Packages []string // of these only, normalised names; all when it is empty and Upgrade is set
+	Offline  bool     // use what is stored, and do not try the network
+}
+
+// moves tells whether a package may get another version without need.
+func (o ResolveOptions) moves(name string) bool {
+	return slices.Contains(o.Packages, name) || o.Upgrade && len(o.Packages) == 0
+}
+
 // Builder resolves specs and builds generations, one at a time.
 type Builder struct {
 	c Config
+
+	// upgraded holds the manifests of upgrades that are not built yet, by the digest of
+	// their spec: one that turns out not to work is not what the spec means.
+	upgraded map[string]string
 }
 
 // New checks c.
@@ -45,6 +68,7 @@ func New(c Config) (*Builder, error) {
 		{&c.UV, "/opt/conjured/bin/uv"},
 		{&c.Python, "/usr/bin/python3"},
 		{&c.Lab, "/opt/conjured/lab"},
+		{&c.Rattler, "/opt/conjured/rattler/bin/python"},
 		{&c.Builder, "0:0"},
 		{&c.Verifier, "65534:65534"},
 	} {
@@ -52,7 +76,7 @@ func New(c Config) (*Builder, error) {
 			*d.field = d.value
 		}
 	}
-	return &Builder{c}, nil
+	return &Builder{c: c, upgraded: map[string]string{}}, nil
 }
 
 // Make gives the generation for s: the one that is there, or a new one. It moves no
@@ -60,7 +84,7 @@ func New(c Config) (*Builder, error) {
 // warnings about what differs from what a teacher may expect; an error is a
 // notice.List or *notice.Error wherever a person can act on it.
 func (b *Builder) Make(ctx context.Context, s Spec, sink progress.Sink) (Made, error) {
-	if err := s.check(); err != nil {
+	if err := b.check(s); err != nil {
 		return Made{}, err
 	}
 	if r, ok := b.recall(s); ok {
@@ -68,7 +92,7 @@ func (b *Builder) Make(ctx context.Context, s Spec, sink progress.Sink) (Made, e
 		m.Notices = append(slices.Clone(r.Notices), m.Notices...)
 		return m, err
 	}
-	r, g, err := b.resolve(ctx, s, true, sink)
+	r, g, err := b.resolve(ctx, s, ResolveOptions{}, true, sink)
 	if err != nil {
 		return Made{}, err
 	}
@@ -84,41 +108,53 @@ func (b *Builder) Make(ctx context.Context, s Spec, sink progress.Sink) (Made, e
 	return Made{Generation: g, New: err == nil, Notices: append(r.Notices, more...)}, err
 }
 
-// Resolve gives the manifest for s, as close to the current generation's as s allows.
-// The same spec gives the same manifest until GC forgets it.
-func (b *Builder) Resolve(ctx context.Context, s Spec, sink progress.Sink) (Manifest, error) {
-	if err := s.check(); err != nil {
-		return Manifest{}, err
+// Resolve gives the manifest for s. With the zero options it is as close to the current
+// generation's as s allows, and the same spec gives the same manifest until GC forgets
+// it. Notices are as those of Make.
+func (b *Builder) Resolve(ctx context.Context, s Spec, o ResolveOptions, sink progress.Sink) (Manifest, notice.List, error) {
+	if err := b.check(s); err != nil {
+		return Manifest{}, nil, err
 	}
-	if r, ok := b.recall(s); ok {
-		return r.Manifest, nil
+	fresh := o.Upgrade || len(o.Packages) > 0
+	if r, ok := b.recall(s); ok && !fresh {
+		return r.Manifest, r.Notices, nil
 	}
-	r, _, err := b.resolve(ctx, s, false, sink)
-	return r.Manifest, err
+	r, _, err := b.resolve(ctx, s, o, false, sink)
+	return r.Manifest, r.Notices, err
 }
 
 // Build gives a verified generation with exactly the manifest m: one that is there,
 // or a new one. Of s, only the names of the packages, their lines and the image count.
 func (b *Builder) Build(ctx context.Context, s Spec, m Manifest, sink progress.Sink) (Made, error) {
-	if err := s.check(); err != nil {
+	if err := b.check(s); err != nil {
 		return Made{}, err
 	}
-	return b.build(ctx, s, m, sink)
+	made, err := b.build(ctx, s, m, sink)
+	if err == nil && b.upgraded[b.digest(s)] == m.ID() {
+		delete(b.upgraded, b.digest(s))
+		err = b.remember(s, resolution{Manifest: m, Notices: made.Notices})
+	}
+	return made, err
 }
 
 func (b *Builder) build(ctx context.Context, s Spec, m Manifest, sink progress.Sink) (Made, error) {
 	if g, ok := b.existing(s.Env, m.ID()); ok {
 		return Made{Generation: g}, nil
 	}
-	w, err := b.prepare(s)
+	w, err := b.prepare(s, ResolveOptions{})
 	if err != nil {
 		return Made{}, err
 	}
 	defer w.drop(b.c.Log)
+	return b.install(ctx, s, m, w, sink)
+}
+
+// install makes a new generation of m.
+func (b *Builder) install(ctx context.Context, s Spec, m Manifest, w work, sink progress.Sink) (Made, error) {
 	if err := w.put("lock.txt", m.body()); err != nil {
 		return Made{}, err
 	}
-	g, err := b.begin(s)
+	g, err := b.begin(s, m)
 	if err != nil {
 		return Made{}, err
 	}
@@ -128,6 +164,7 @@ func (b *Builder) build(ctx context.Context, s Spec, m Manifest, sink progress.S
 		b.abandon(g)
 		return Made{}, err
 	}
+	out.on(&g, w.prev)
 	notices, err := b.finish(ctx, s, &g, s.trial(g, w.prev, out.built), sink)
 	return Made{Generation: g, New: err == nil, Notices: notices}, err
 }
@@ -154,13 +191,15 @@ func (b *Builder) currentID(env Name) string {
 	return g.ID
 }
 
-// begin takes a number for a new generation.
-func (b *Builder) begin(s Spec) (Generation, error) {
-	if err := b.room(s.Env); err != nil {
+// begin takes a number for a new generation of m, which is empty when it is not known yet.
+func (b *Builder) begin(s Spec, m Manifest) (Generation, error) {
+	if err := b.room(s, m); err != nil {
 		return Generation{}, err
 	}
 	n, err := b.c.Store.begin(s.Env)
-	return Generation{Env: s.Env, Number: n, Image: s.Image, Asked: s.asked(), State: Building}, err
+	return Generation{
+		Env: s.Env, Number: n, Image: s.Image, Asked: s.asked(), Display: s.Display, Spec: b.digest(s), State: Building,
+	}, err
 }
 
 // finish flushes what was built while it is tried, and then completes it.

@@ -24,10 +24,13 @@ import (
 const uvVersion = "0.13.8"
 
 // hostRunner runs commands on this machine: the store is at the same path for them.
-type hostRunner struct{ runs int }
+type hostRunner struct{ runs, online int }
 
 func (h *hostRunner) Run(ctx context.Context, c Command) (int, error) {
 	h.runs++
+	if c.Network {
+		h.online++
+	}
 	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin"}, c.Env...)
 	cmd.Stdout, cmd.Stderr = c.Output, c.Output

@@ -41,21 +41,39 @@ type Package struct {
 	Size    int64    `json:"size,omitempty"`    // bytes of the archive; 0 when not known
 }
 
-const manifestHeader = "# conjured manifest 1\n"
+const (
+	manifestHeader = "# conjured manifest 1\n"
+	noPython       = "none" // where a version of Python stands, when there is none
+)
 
 // Canonical is m as bytes: the same for equal manifests, whatever their order.
 func (m Manifest) Canonical() []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s# python %s\n# platform %s\n", manifestHeader, m.Python, m.Platform)
+	fmt.Fprintf(&b, "%s# python %s\n# platform %s\n", manifestHeader, cmp.Or(m.Python, noPython), m.Platform)
+	for _, p := range m.of(Conda) {
+		b.WriteString(condaLine(p))
+	}
 	b.Write(m.body())
 	return b.Bytes()
 }
 
-// body is the packages, laid out as `uv pip compile --no-header --no-annotate` does.
+// of is the packages of one kind, in order.
+func (m Manifest) of(k Kind) []Package {
+	var out []Package
+	for _, p := range m.Packages {
+		if p.Kind == k {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, func(x, y Package) int { return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.URL, y.URL)) })
+	return out
+}
+
+// body is the packages of the Python index, laid out as
+// `uv pip compile --no-header --no-annotate` does.
 func (m Manifest) body() []byte {
 	var b bytes.Buffer
-	pkgs := slices.SortedFunc(slices.Values(m.Packages), func(x, y Package) int { return cmp.Compare(x.Name, y.Name) })
-	for _, p := range pkgs {
+	for _, p := range m.of(Pip) {
 		b.WriteString(p.String())
 		for _, h := range slices.Compact(slices.Sorted(slices.Values(p.Hashes))) {
 			fmt.Fprintf(&b, " \\\n    --hash=%s", h)
@@ -65,8 +83,11 @@ func (m Manifest) body() []byte {
 	return b.Bytes()
 }
 
-// String is "name==version" or "name @ url".
+// String is "name==version" or "name @ url"; of conda "name=version=build".
 func (p Package) String() string {
+	if p.Kind == Conda {
+		return p.Name + "=" + p.Version + "=" + p.Build
+	}
 	if p.URL != "" {
 		return p.Name + " @ " + p.URL
 	}
@@ -79,9 +100,12 @@ func (m Manifest) ID() string {
 	return hex.EncodeToString(h[:])
 }
 
-// Find gives the package of a normalised name.
+// Find gives the package of a normalised name: that of the Python index if there are two.
 func (m Manifest) Find(name string) (Package, bool) {
-	i := slices.IndexFunc(m.Packages, func(p Package) bool { return p.Name == name })
+	i := slices.IndexFunc(m.Packages, func(p Package) bool { return p.Kind == Pip && p.Name == name })
+	if i < 0 {
+		i = slices.IndexFunc(m.Packages, func(p Package) bool { return p.Name == name })
+	}
 	if i < 0 {
 		return Package{}, false
 	}
@@ -110,8 +134,15 @@ func ParseManifest(b []byte) (Manifest, error) {
 	if !ok1 || !ok2 || m.Python == "" || m.Platform == "" {
 		return m, errors.New("cannot read manifest: no interpreter")
 	}
-	var err error
-	m.Packages, err = parseLock([]byte(rest))
+	if m.Python == noPython {
+		m.Python = ""
+	}
+	conda, rest, err := cutConda(rest)
+	if err != nil {
+		return m, err
+	}
+	pip, err := parseLock([]byte(rest))
+	m.Packages = append(conda, pip...)
 	return m, err
 }
 

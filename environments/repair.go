@@ -141,5 +141,5 @@ func (s *Store) dropIncomplete(env Name, r *Repaired) error {
 			}
 		}
 	}
-	return nil
+	return s.dropHot(env)
 }

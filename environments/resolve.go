@@ -27,8 +27,8 @@ var roots = []string{"ipykernel", "jupyterhub", "jupyterlab", "notebook"}
 
 // resolve asks uv for a manifest. With install, the same container also builds the
 // generation when the manifest is a new one; else the generation's Number is 0.
-func (b *Builder) resolve(ctx context.Context, s Spec, install bool, sink progress.Sink) (resolution, Generation, error) {
-	w, err := b.prepare(s)
+func (b *Builder) resolve(ctx context.Context, s Spec, o ResolveOptions, install bool, sink progress.Sink) (resolution, Generation, error) {
+	w, err := b.prepare(s, o)
 	if err != nil {
 		return resolution{}, Generation{}, err
 	}
@@ -36,7 +36,7 @@ func (b *Builder) resolve(ctx context.Context, s Spec, install bool, sink progre
 	mode, g := "resolve", Generation{Env: s.Env}
 	if install {
 		mode = "both"
-		if g, err = b.begin(s); err != nil {
+		if g, err = b.begin(s, Manifest{}); err != nil {
 			return resolution{}, Generation{}, err
 		}
 	}
@@ -61,6 +61,13 @@ func (b *Builder) resolve(ctx context.Context, s Spec, install bool, sink progre
 		r.Notices = append(r.Notices, movedNotices(s, out.manifest)...)
 	}
 	g.Manifest = r.Manifest
+	if g.Number != 0 {
+		out.on(&g, w.prev)
+	}
+	if o.Upgrade || len(o.Packages) > 0 {
+		b.upgraded[b.digest(s)] = r.Manifest.ID()
+		return r, g, nil
+	}
 	return r, g, b.remember(s, r)
 }
 
@@ -126,7 +133,16 @@ func (b *Builder) remember(s Spec, r resolution) error {
 }
 
 func (b *Builder) resolvedPath(s Spec) string {
-	return filepath.Join(b.c.Store.root, "store", "resolved", s.digest(b.c.Index)+".json")
+	return filepath.Join(b.c.Store.root, "store", "resolved", b.digest(s)+".json")
+}
+
+// digest is what a manifest of s depends on, apart from the state of the index.
+func (b *Builder) digest(s Spec) string {
+	index := b.c.Index
+	if len(s.Conda) > 0 || s.Python != "" {
+		index += b.c.CondaMirror
+	}
+	return s.digest(index)
 }
 
 // takeWheel copies a local wheel into the store, by its hash, and gives its path

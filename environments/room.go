@@ -9,18 +9,36 @@ import (
 
 // What a generation is expected to take, in bytes. The first one is a copy of the Lab
 // set; a later one shares what is the same, so this is what a few large packages take.
+// A kernel's first one shares most with the generation of Base.
 const (
 	firstSize = 400 << 20
 	laterSize = 150 << 20
+	unpacked  = 5 // a package of conda takes up to so many times the size of its archive, with the archive
 )
+
+// expected is how much a generation of m takes; m is empty when it is not known yet.
+func (b *Builder) expected(s Spec, m Manifest) uint64 {
+	want := uint64(laterSize)
+	prev, err := b.c.Store.Current(s.Env)
+	if err != nil && !s.kernelOnly() {
+		want = firstSize
+	}
+	if err != nil && len(s.Conda) > 0 {
+		want = max(want, firstSize)
+	}
+	var sum uint64
+	for _, p := range m.of(Conda) {
+		if q, ok := prev.Manifest.Find(p.Name); !ok || q.URL != p.URL {
+			sum += uint64(max(p.Size, 0)) * unpacked
+		}
+	}
+	return max(want, sum)
+}
 
 // room refuses to begin a generation unless twice of what it is expected to take is
 // free: a full disk would hit the students' files first.
-func (b *Builder) room(env Name) error {
-	want := uint64(2 * laterSize)
-	if _, err := b.c.Store.Current(env); err != nil {
-		want = 2 * firstSize
-	}
+func (b *Builder) room(s Spec, m Manifest) error {
+	want := 2 * b.expected(s, m)
 	free, err := b.c.Store.free()
 	if err != nil {
 		return fmt.Errorf("cannot tell how much room the disk has: %w", err)

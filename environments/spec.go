@@ -63,6 +63,20 @@ func (s Spec) digest(index string) string {
 	for _, w := range s.Wheels {
 		fmt.Fprintf(h, "wheel %q %q\n", w.Path, w.SHA256)
 	}
+	// What follows writes nothing when it is not asked for: what was resolved before
+	// there was any of it stays known.
+	if s.Python != "" {
+		fmt.Fprintf(h, "python %q\n", s.Python)
+	}
+	for _, c := range s.Channels {
+		fmt.Fprintf(h, "channel %q\n", c)
+	}
+	for _, c := range s.Conda {
+		fmt.Fprintf(h, "conda %q\n", c.Spec)
+	}
+	if s.AllowBuild {
+		fmt.Fprintf(h, "build\n")
+	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
@@ -86,7 +100,61 @@ func (s Spec) check() error {
 			})
 		}
 	}
+	for _, c := range s.Conda {
+		if !condaSpecForm.MatchString(c.Spec) {
+			l = append(l, notice.Notice{
+				Code: "environment-line", Severity: notice.SeverityError, File: c.File, Line: c.Line,
+				What:  fmt.Sprintf("%.80q is not a package and a version", c.Spec),
+				Means: "the class keeps the packages it has",
+				Do:    "write the name of one package on the line, such as numpy or numpy=2",
+			})
+		}
+	}
+	for _, c := range s.Channels {
+		if !channelForm.MatchString(c) {
+			l = append(l, notice.Notice{
+				Code: "environment-channel", Severity: notice.SeverityError, File: s.condaFile(),
+				What:  fmt.Sprintf("%.80q is not a channel of packages", c),
+				Means: "the class keeps the packages it has",
+				Do:    "write the name of a channel, such as conda-forge",
+			})
+		}
+	}
+	if s.Python != "" && !pythonVersionForm.MatchString(s.Python) {
+		l = append(l, notice.Notice{
+			Code: "environment-python-form", Severity: notice.SeverityError, File: "runtime.txt",
+			What:  fmt.Sprintf("%.40q is not a version of Python", s.Python),
+			Means: "the class keeps the packages it has",
+			Do:    "write a version such as python-3.12",
+		})
+	}
 	return l.Err()
+}
+
+// condaFile is the file that asks for packages of conda, "" if none does.
+func (s Spec) condaFile() string {
+	if len(s.Conda) == 0 {
+		return ""
+	}
+	return s.Conda[0].File
+}
+
+var (
+	// condaSpecForm is a match spec, as far as a hostile one must be kept out: it begins
+	// with a name or a channel, and is one line of printable characters.
+	condaSpecForm     = regexp.MustCompile(`^[A-Za-z0-9_][\x20-\x7e]{0,400}$`)
+	channelForm       = regexp.MustCompile(`^(?:https?://|file:///)?[A-Za-z0-9_][A-Za-z0-9._/:%~-]{0,300}$`)
+	pythonVersionForm = regexp.MustCompile(`^[0-9]{1,2}\.[0-9]{1,3}(?:\.[0-9]{1,3})?$`)
+	condaNameForm     = regexp.MustCompile(`^(?:[^:]*::)?\s*([A-Za-z0-9_][A-Za-z0-9._-]*)`)
+)
+
+// Name is the package that a line asks for, in lower case; "" when it names none.
+func (c CondaRequirement) Name() string {
+	m := condaNameForm.FindStringSubmatch(c.Spec)
+	if m == nil {
+		return ""
+	}
+	return strings.ToLower(m[1])
 }
 
 // requirementForm is a name, extras, versions and a marker, or a name and the https
@@ -101,8 +169,19 @@ func (s Spec) asked() []string {
 			out = append(out, r.Name)
 		}
 	}
+	for _, c := range s.Conda {
+		out = append(out, c.Name())
+	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// kernelOnly tells that the students' servers do not run in the environment.
+func (s Spec) kernelOnly() bool { return len(s.Core) == 0 && s.Env != Base }
+
+// asks tells whether a line asks for a distribution of the Python index.
+func (s Spec) asks(name string) bool {
+	return slices.ContainsFunc(s.Requirements, func(r Requirement) bool { return r.Name == name && !r.Constraint })
 }
 
 // line is the teacher's line that asks for a package.
@@ -113,3 +192,24 @@ func (s Spec) line(name string) (Requirement, bool) {
 	}
 	return s.Requirements[i], true
 }
+
+// check refuses also what is a matter of the school's policy.
+func (b *Builder) check(s Spec) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	for _, c := range s.Channels {
+		if !b.c.AllowDefaults && anacondaForm.MatchString(c) {
+			return notice.List{{
+				Code: "environment-channel-licence", Severity: notice.SeverityError, File: s.condaFile(),
+				What:  fmt.Sprintf("the channel %s belongs to Anaconda, which asks larger schools for a licence", c),
+				Means: unchanged,
+				Do:    "write conda-forge instead, which has the same packages and is free",
+			}}
+		}
+	}
+	return nil
+}
+
+// anacondaForm is Anaconda's own channels, by name and by address.
+var anacondaForm = regexp.MustCompile(`^(?:defaults|main|(?:pkgs/|https?://(?:[^/]*\.)?anaconda\.(?:com|org)/(?:pkgs/|repo/)?(?:main|r|free|msys2|pkgs)\b).*|https?://repo\.(?:anaconda|continuum)\.(?:com|io)/.*)$`)

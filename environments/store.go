@@ -47,13 +47,13 @@ func Open(root, mount string) (*Store, error) {
 		return nil, fmt.Errorf("cannot open environments: %q and %q must be absolute", root, mount)
 	}
 	s := &Store{root: root, mount: filepath.Clean(mount), step: func(string) error { return nil }, free: func() (uint64, error) { return diskFree(root) }}
-	for _, d := range []string{".", "gen", "label", "kernels"} {
+	for _, d := range []string{".", "gen", "label", "kernels", "hot"} {
 		if err := mkdir(filepath.Join(root, d), 0o755); err != nil {
 			return nil, fmt.Errorf("cannot open environments: %w", err)
 		}
 	}
 	// Students reach what they need through gen; caches and scratch are nobody's business.
-	for _, d := range []string{"store", "store/uv", "store/wheel", "store/resolved", "store/work"} {
+	for _, d := range []string{"store", "store/uv", "store/conda", "store/wheel", "store/resolved", "store/work"} {
 		if err := mkdir(filepath.Join(root, d), 0o700); err != nil {
 			return nil, fmt.Errorf("cannot open environments: %w", err)
 		}
@@ -192,7 +192,18 @@ func (s *Store) begin(env Name) (int, error) {
 	if err := os.Mkdir(filepath.Join(dir, strconv.Itoa(n)), 0o755); err != nil {
 		return 0, fmt.Errorf("cannot begin a generation: %w", err)
 	}
+	for _, d := range []string{filepath.Join("hot", string(env)), hotPath(env, n)} {
+		if err := mkdir(filepath.Join(s.root, d), 0o755); err != nil {
+			return 0, fmt.Errorf("cannot begin a generation: %w", err)
+		}
+	}
 	return n, nil
+}
+
+// hotPath is where a running generation finds what is added to it, relative to the root.
+// It is there from the start: Python does not look again for a directory that was not.
+func hotPath(env Name, number int) string {
+	return filepath.Join("hot", string(env), strconv.Itoa(number))
 }
 
 // complete writes what makes a generation one. The tree must be on disk by then.
@@ -231,7 +242,7 @@ func (s *Store) write(path string, data []byte, mode fs.FileMode) error {
 }
 
 // remove deletes a tree. It is renamed first, so that nobody takes what is left of it
-// for something whole.
+// for something whole. What was added to a generation goes with it.
 func (s *Store) remove(path string) error {
 	gone := filepath.Join(filepath.Dir(path), ".gone-"+filepath.Base(path))
 	if err := s.step("remove " + filepath.Base(path)); err != nil {
@@ -243,7 +254,30 @@ func (s *Store) remove(path string) error {
 	if err := os.Rename(path, gone); err != nil {
 		return err
 	}
+	if rel, err := filepath.Rel(filepath.Join(s.root, "gen"), path); err == nil && filepath.IsLocal(rel) {
+		if err := os.RemoveAll(filepath.Join(s.root, "hot", rel)); err != nil {
+			return err
+		}
+	}
 	return os.RemoveAll(gone)
+}
+
+// dropHot removes what was added to generations that are no more.
+func (s *Store) dropHot(env Name) error {
+	dir := filepath.Join(s.root, "hot", string(env))
+	es, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range es {
+		if _, err := os.Lstat(filepath.Join(s.root, "gen", string(env), e.Name())); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // syncTree flushes the file system that holds the store: one call for 20 000 files.

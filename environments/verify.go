@@ -1,6 +1,7 @@
 package environments
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -29,7 +30,8 @@ type tried struct {
 
 // trial is how much of a generation is tried.
 type trial struct {
-	mode   string   // all, or added
+	lab    bool     // whether Lab is started
+	files  bool     // whether every file is compared with its hash
 	names  []string // distributions to import
 	server int      // the generation in which Lab was started with these very files
 }
@@ -45,9 +47,9 @@ type trial struct {
 // all requirements are met. It is what stands between a new line and a new kernel.
 func (s Spec) trial(g, prev Generation, x built) trial {
 	if !x.Alone || prev.Tried == 0 || prev.Image != s.Image {
-		return trial{mode: "all", names: s.asked(), server: g.Number}
+		return trial{lab: !s.kernelOnly(), names: s.asked(), server: g.Number}
 	}
-	t := trial{mode: "added", server: prev.Tried}
+	t := trial{server: prev.Tried}
 	for _, n := range s.asked() {
 		if slices.Contains(x.New, n) || !slices.Contains(prev.Asked, n) {
 			t.names = append(t.names, n)
@@ -60,10 +62,18 @@ func (s Spec) trial(g, prev Generation, x built) trial {
 func (b *Builder) verify(ctx context.Context, s Spec, g Generation, t trial, sink progress.Sink) (notice.List, error) {
 	sink.Progress(progress.Event{Job: "environment", Step: "trying the packages"})
 	gen := filepath.Join(b.c.Store.mount, g.Path())
+	text, err := json.Marshal(b.verifyJob(g, t))
+	if err != nil {
+		return nil, err
+	}
+	python := filepath.Join(gen, "bin/python")
+	if g.Manifest.Python == "" {
+		python = filepath.Join(b.c.Lab, "bin/python")
+	}
 	var out tail
 	exit, err := b.c.Runner.Run(ctx, Command{
 		Image:  s.Image,
-		Args:   append([]string{filepath.Join(gen, "bin/python"), "-I", "-c", verifyScript, t.mode, b.c.UV}, t.names...),
+		Args:   []string{python, "-I", "-c", verifyScript, string(text)},
 		Env:    []string{"HOME=/tmp", "LC_ALL=C.UTF-8", "NO_COLOR=1", "PATH=" + gen + "/bin:/usr/local/bin:/usr/bin:/bin"},
 		Mounts: []Mount{{Host: b.c.Store.root, Container: b.c.Store.mount, ReadOnly: true}},
 		User:   b.c.Verifier,
@@ -96,6 +106,46 @@ func (b *Builder) verify(ctx context.Context, s Spec, g Generation, t trial, sin
 		return nil, append(problems, warnings...)
 	}
 	return warnings, nil
+}
+
+// verifyJob is what verify.py reads.
+type verifyJob struct {
+	Prefix string   `json:"prefix"`
+	UV     string   `json:"uv"`
+	Names  []string `json:"names"`
+	Conda  []string `json:"conda"`
+	Pip    []string `json:"pip"` // null without conda
+	Kernel []string `json:"kernel"`
+	Lab    bool     `json:"lab"`
+	Files  bool     `json:"files"`
+}
+
+func (b *Builder) verifyJob(g Generation, t trial) verifyJob {
+	j := verifyJob{
+		Prefix: filepath.Join(b.c.Store.mount, g.Path()), UV: b.c.UV, Names: []string{}, Conda: []string{},
+		Kernel: append([]string{}, g.Kernel...), Lab: t.lab, Files: t.files,
+	}
+	for _, n := range t.names {
+		if p, ok := g.Manifest.Find(n); ok && p.Kind == Conda {
+			j.Conda = append(j.Conda, n)
+		} else {
+			j.Names = append(j.Names, n)
+		}
+	}
+	if len(g.Manifest.of(Conda)) > 0 {
+		j.Pip = []string{}
+		for _, p := range g.Manifest.of(Pip) {
+			j.Pip = append(j.Pip, p.Name)
+		}
+	}
+	return j
+}
+
+// Verify tries g again, as it was tried before it was complete, and compares every file
+// with the hash it was installed with. It gives warnings, or an error with all problems.
+func (b *Builder) Verify(ctx context.Context, g Generation, sink progress.Sink) (notice.List, error) {
+	s := Spec{Env: g.Env, Display: g.Display, Image: g.Image}
+	return b.verify(ctx, s, g, trial{lab: g.Env == Base, files: true, names: g.Asked}, sink)
 }
 
 var libraryForm = regexp.MustCompile(`(lib[A-Za-z0-9_+-]+\.so[.0-9]*): cannot open shared object file`)
@@ -148,6 +198,11 @@ func (s Spec) judge(t tried) notice.Notice {
 			n.Do = "try it in a notebook before the lesson"
 		}
 		return s.at(t.Name, n)
+	case "files":
+		n.Code = "environment-damaged"
+		n.What = fmt.Sprintf("files of %s are not as they were installed: %s", cmp.Or(t.Name, string(s.Env)), detail)
+		n.Do = "make it anew from what is stored: conjured env reset " + string(s.Env)
+		return n
 	case "consistent":
 		n.Code, n.What = "environment-inconsistent", "the packages do not fit together: "+detail
 	case "kernel":
@@ -157,12 +212,20 @@ func (s Spec) judge(t tried) notice.Notice {
 	default:
 		n.Code, n.What = "environment-failed", "the packages failed a test: "+detail
 	}
-	n.Do = "take out the line of requirements.txt that was added last, then apply the folder again"
-	if len(s.Requirements) > 0 {
-		r := s.Requirements[len(s.Requirements)-1]
-		n.File = r.File
-	}
+	n.File = s.lastFile()
+	n.Do = "take out the line of " + cmp.Or(n.File, "requirements.txt") + " that was added last, then apply the folder again"
 	return n
+}
+
+// lastFile is the file whose lines come last, "" when there are none.
+func (s Spec) lastFile() string {
+	if n := len(s.Requirements); n > 0 {
+		return s.Requirements[n-1].File
+	}
+	if n := len(s.Conda); n > 0 {
+		return s.Conda[n-1].File
+	}
+	return ""
 }
 
 // tail keeps what a command wrote, up to a limit.

@@ -1,21 +1,40 @@
 """Try a generation as a class would use it. Executes the code of its packages, so it
 runs as nobody, without network, and with the environment mount read-only.
 
-Run as `GENERATION/bin/python -I -c THIS-TEXT all|added UV NAME...`; NAME are the
-distributions to import. With `added` Lab is not started: the files of it are those of a
-generation where it did start (see verify.go). Prints one line of JSON for each thing tried.
+Run as `PYTHON -I -c THIS-TEXT JOB`: PYTHON is the generation's own, or that of the image's
+Lab set for a generation without one; JOB is JSON, see Job. Prints one line of JSON for
+each thing tried. Parts that may crash are run by the same text with more arguments.
 """
 
+import base64
+import glob
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
+from typing import Any, TypedDict
 
 TEXT = sys.orig_argv[3]
 LIMIT = 120.0  # seconds that anything may take
 ROOT = "/tmp/conjured-verify-%d" % os.getpid()
+
+
+class Job(TypedDict):
+    prefix: str  # the generation
+    uv: str
+    names: list[str]  # distributions of the Python index to import
+    conda: list[str]  # packages of conda to import
+    pip: list[str]  # distributions that did not come from conda; null when there is no conda
+    kernel: list[str]  # how the kernel is started; [] for that of Python
+    lab: bool  # whether Lab is started
+    files: bool  # whether every file is compared with its hash
+
+
+JOB: Job = json.loads(sys.argv[1])
 
 
 def say(check: str, ok: bool, name: str = "", kind: str = "", detail: str = "") -> None:
@@ -24,19 +43,36 @@ def say(check: str, ok: bool, name: str = "", kind: str = "", detail: str = "") 
 
 
 def child(*args: str) -> list[str]:
-    return [sys.executable, "-I", "-c", TEXT, *args]
+    return [sys.executable, "-I", "-c", TEXT, sys.argv[1], *args]
+
+
+def packages() -> list[dict[str, Any]]:
+    """What conda-meta says of each package of conda."""
+    out = []
+    for path in sorted(glob.glob(os.path.join(JOB["prefix"], "conda-meta", "*.json"))):
+        with open(path) as f:
+            out.append(json.load(f))
+    return out
+
+
+def inside(name: str) -> Iterable[str]:
+    """The files of a distribution, or of a package of conda, relative to site-packages."""
+    if name not in JOB["conda"]:
+        from importlib import metadata
+
+        return [str(f) for f in metadata.distribution(name).files or []]
+    files = [f for p in packages() if p["name"] == name for f in p.get("files", [])]
+    return [f.partition("site-packages/")[2] for f in files if "site-packages/" in f]
 
 
 def modules(name: str) -> list[str]:
     """The modules that show that a distribution works: the one with its name, else all at the top."""
-    from importlib import metadata
-
     top: set[str] = set()
-    for f in metadata.distribution(name).files or []:
-        head = f.parts[0]
-        if len(f.parts) == 2 and f.name == "__init__.py":
+    for f in inside(name):
+        head, _, rest = f.partition("/")
+        if rest == "__init__.py":
             top.add(head)
-        elif len(f.parts) == 1 and f.suffix in (".py", ".so"):
+        elif not rest and head.endswith((".py", ".so")):
             top.add(head.split(".")[0])
     top = {m for m in top if m.isidentifier() and not m.startswith("_") and m not in ("tests", "test", "docs", "examples")}
     same = [m for m in top if m.lower() == name.replace("-", "_")]
@@ -48,7 +84,12 @@ def one_import(name: str) -> None:
     import importlib
 
     problem = None
-    for module in modules(name):
+    try:
+        candidates = modules(name)
+    except ImportError as e:  # no such distribution
+        say("import", False, name, "ImportError", str(e))
+        return
+    for module in candidates:
         try:
             importlib.import_module(module)
         except KeyboardInterrupt:
@@ -81,25 +122,6 @@ def imports(names: list[str]) -> None:
         if seen < len(names):
             say("import", False, names[seen], "crash", "the interpreter ended with %d" % code)
         names = names[seen + 1 :] if seen < len(names) else []
-
-
-def kernel() -> None:
-    from jupyter_client import KernelManager
-
-    km = KernelManager()
-    km.kernel_spec.argv[0] = sys.executable
-    km.start_kernel()
-    kc = km.client()
-    kc.start_channels()
-    try:
-        kc.wait_for_ready(timeout=LIMIT / 2)
-        seen: list[str] = []
-        kc.execute_interactive("1+1", timeout=LIMIT / 2, output_hook=lambda m: seen.append(m["content"].get("data", {}).get("text/plain", "")))
-        if "2" not in seen:
-            raise RuntimeError("1+1 gave %r" % seen)
-    finally:
-        kc.stop_channels()
-        km.shutdown_kernel(now=True)
 
 
 def run(check: str, args: list[str]) -> None:
@@ -149,6 +171,100 @@ def server() -> None:
         say("server", not problem, detail=problem and f.read()[-1500:] + "\n" + problem)
 
 
+def compute() -> None:
+    """A kernel computes 1+1. It is started as students' servers start it."""
+    from jupyter_client import KernelManager
+
+    folder = os.path.join(os.environ["HOME"], "kernels", "tried")
+    os.makedirs(folder, exist_ok=True)
+    argv = JOB["kernel"] or ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    argv = [os.path.join(JOB["prefix"], "bin", argv[0]), *argv[1:]]
+    with open(os.path.join(folder, "kernel.json"), "w") as f:
+        json.dump({"argv": argv, "display_name": "tried", "language": ""}, f)
+    os.environ["JUPYTER_PATH"] = os.environ["HOME"]
+    km = KernelManager(kernel_name="tried")
+    km.start_kernel()
+    kc = km.client()
+    kc.start_channels()
+    try:
+        kc.wait_for_ready(timeout=LIMIT / 2)
+        seen: list[str] = []
+        kc.execute_interactive("1+1", timeout=LIMIT / 2, output_hook=lambda m: seen.append(m["content"].get("data", {}).get("text/plain", "")))
+        if "2" not in " ".join(seen).split():
+            raise RuntimeError("1+1 gave %r" % seen)
+    finally:
+        kc.stop_channels()
+        km.shutdown_kernel(now=True)
+
+
+def damaged(root: str, files: Iterable[tuple[str, str]]) -> list[str]:
+    """The files that are not there or do not have their hash, which is hex or as in RECORD."""
+    out = []
+    for path, want in files:
+        try:
+            with open(os.path.join(root, path), "rb") as f:
+                got = hashlib.file_digest(f, "sha256").digest()
+        except OSError:
+            out.append(path)
+            continue
+        if want not in (got.hex(), base64.urlsafe_b64encode(got).rstrip(b"=").decode()):
+            out.append(path)
+    return out
+
+
+def compare() -> None:
+    """Every file has the hash that it was installed with."""
+    from importlib import metadata
+
+    site = glob.glob(os.path.join(JOB["prefix"], "lib/python*/site-packages"))
+    for d in metadata.distributions(path=site):
+        name = d.metadata["Name"] or "?"
+        if JOB["pip"] is not None and name.lower().replace("_", "-").replace(".", "-") not in JOB["pip"]:
+            continue  # conda's, and compared below
+        bad = damaged(str(d.locate_file("")), ((str(f), f.hash.value) for f in d.files or [] if f.hash))
+        if bad:
+            say("files", False, name, detail=" ".join(sorted(bad)[:5]))
+    for p in packages():
+        paths = p.get("paths_data", {}).get("paths", [])
+        hashes = ((x["_path"], x.get("sha256_in_prefix") or x.get("sha256")) for x in paths if x.get("path_type") == "hardlink")
+        bad = damaged(JOB["prefix"], ((f, h) for f, h in hashes if h))
+        if bad:
+            say("files", False, p["name"], detail=" ".join(sorted(bad)[:5]))
+    say("files", True)
+
+
+def files() -> None:
+    """Comparing takes a processor for seconds: it is a process beside the others."""
+    p = subprocess.run(child("compare"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    for line in p.stdout.splitlines():
+        if line.startswith("conjured: "):
+            print(line, flush=True)
+    if p.returncode:
+        say("files", False, detail=p.stdout)
+
+
+def consistent() -> None:
+    """All that a package needs is there: uv says so for Python, conda-meta for the rest."""
+    have = {p["name"]: p.get("depends", []) for p in packages()}
+    for name, depends in have.items():
+        lost = [d for d in depends if d.split(" ")[0] not in have and not d.startswith("__")]
+        if lost:
+            say("consistent", False, name, detail="%s needs %s" % (name, ", ".join(lost)))
+            return
+    if not os.path.exists(os.path.join(JOB["prefix"], "bin/python")):
+        say("consistent", True)
+        return
+    args = [JOB["uv"], "pip", "check", "--no-config", "--no-cache", "--python", sys.executable]
+    p = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=LIMIT)
+    problems = [line for line in p.stdout.splitlines() if line.startswith("The package")]
+    if p.returncode and JOB["pip"] is not None:
+        # What packages of conda say of each other in Python's form need not hold.
+        problems = [line for line in problems if line.split("`")[1] in JOB["pip"]]
+        say("consistent", not problems, detail=" ".join(problems))
+    else:
+        say("consistent", p.returncode == 0, detail=p.stdout if p.returncode else "")
+
+
 def have(name: str) -> bool:
     from importlib import metadata
 
@@ -159,38 +275,42 @@ def have(name: str) -> bool:
     return True
 
 
-def everything(uv: str, names: list[str], lab: bool) -> None:
+def everything() -> None:
     os.makedirs(ROOT, exist_ok=True)
     for var in ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):
         os.environ[var] = os.path.join(ROOT, var.lower())
         os.makedirs(os.environ[var], exist_ok=True)
     os.environ.update(PYTHONNOUSERSITE="1", MPLBACKEND="Agg", JUPYTER_PLATFORM_DIRS="0")
     os.environ.pop("JUPYTER_PATH", None)
-    work = [threading.Thread(target=imports, args=(names,))]
-    work.append(threading.Thread(target=run, args=("consistent", [uv, "pip", "check", "--no-config", "--no-cache", "--python", sys.executable])))
-    if lab and have("jupyterlab"):
-        work.append(threading.Thread(target=server))
-    if have("ipykernel") and have("jupyter_client"):
-        work.append(threading.Thread(target=run, args=("kernel", child("kernel"))))
-    if lab and have("jupyterhub"):
-        work.append(threading.Thread(target=run, args=("singleuser", [sys.executable, "-I", "-c", "import jupyterhub.singleuser.extension"])))
-    for t in work:
+    work: list[tuple[Callable[..., None], tuple[Any, ...]]] = [(imports, (JOB["names"] + JOB["conda"],)), (consistent, ())]
+    if JOB["lab"] and have("jupyterlab"):
+        work.append((server, ()))
+    if JOB["kernel"] or have("ipykernel") and have("jupyter_client"):
+        work.append((run, ("kernel", child("compute"))))
+    if JOB["lab"] and have("jupyterhub"):
+        work.append((run, ("singleuser", [sys.executable, "-I", "-c", "import jupyterhub.singleuser.extension"])))
+    if JOB["files"]:
+        work.append((files, ()))
+    threads = [threading.Thread(target=f, args=args) for f, args in work]
+    for t in threads:
         t.start()
-    for t in work:
+    for t in threads:
         t.join()
     say("done", True)
 
 
 def main() -> None:
-    mode, rest = sys.argv[1], sys.argv[2:]
-    if mode in ("all", "added"):
-        everything(rest[0], rest[1:], mode == "all")
+    mode, rest = (sys.argv[2:] or ["all"])[0], sys.argv[3:]
+    if mode == "all":
+        everything()
     elif mode == "imports":
         for name in rest:
             one_import(name)
         os._exit(0)
-    elif mode == "kernel":
-        kernel()
+    elif mode == "compute":
+        compute()
+    elif mode == "compare":
+        compare()
 
 
 if __name__ == "__main__":

@@ -29,10 +29,13 @@ type work struct {
 	host string     // on the host
 	rel  string     // relative to the store's root
 	prev Generation // the one in use; its Number is 0 when there is none
+	base Generation // of Base, for another environment of the same image; else its Number is 0
 
 	// narrow means that the Lab set's versions are given, and only what the teacher's
 	// lines ask for needs a choice. See build.py.
 	narrow bool
+
+	offline bool // only what is stored may be used
 }
 
 // job is what build.py reads.
@@ -43,7 +46,10 @@ type job struct {
 	Gen        string   `json:"gen"`
 	Prev       string   `json:"prev"`
 	PrevPython string   `json:"prev_python"`
+	Base       string   `json:"base"`
 	Lab        string   `json:"lab"`
+	Hot        string   `json:"hot"`
+	Asked      string   `json:"asked"` // version of Python, or ""
 	Narrow     bool     `json:"narrow"`
 	Options    []string `json:"options"`
 }
@@ -53,31 +59,74 @@ type built struct {
 	Alone  bool     `json:"alone"`  // the generation in use, and beside it New, which nothing in it looks for
 	New    []string `json:"new"`    // distributions
 	Reason string   `json:"reason"` // why not Alone
+	Kernel []string `json:"kernel"` // how a kernel of its own is started; nil: as one of Python
 }
+
+// ipykernel is what makes a kernel of a Python. Every environment has it.
+const ipykernel = "ipykernel"
 
 // prepare writes what uv reads: in.txt and constraints.txt from the teacher's lines,
 // core.txt and lab.txt from the image's lock, and the current manifest twice: as lock.txt,
 // which uv takes as its preferences and overwrites, and as previous.txt.
-func (b *Builder) prepare(s Spec) (work, error) {
+func (b *Builder) prepare(s Spec, o ResolveOptions) (work, error) {
 	host, err := os.MkdirTemp(filepath.Join(b.c.Store.root, "store", "work"), "build-")
 	if err != nil {
 		return work{}, fmt.Errorf("cannot prepare a build: %w", err)
 	}
 	rel, _ := filepath.Rel(b.c.Store.root, host)
-	w := work{host: host, rel: rel, narrow: !s.limitsCore()}
+	w := work{host: host, rel: rel, narrow: len(s.Core) > 0 && !s.limitsCore(), offline: o.Offline}
 	in, constraints, err := b.lines(s)
 	if err == nil {
 		err = errors.Join(w.put("in.txt", in), w.put("constraints.txt", constraints),
-			w.put("core.txt", s.Core), w.put("lab.txt", s.Core), w.putScripts())
+			w.put("core.txt", s.Core), w.put("lab.txt", b.lab(s)), w.putScripts())
 	}
-	if g, cErr := b.c.Store.Current(s.Env); err == nil && cErr == nil {
+	if g, cErr := b.c.Store.Current(s.Env); cErr == nil {
 		w.prev = g
-		err = errors.Join(w.put("lock.txt", g.Manifest.body()), w.put("previous.txt", g.Manifest.body()))
+		err = errors.Join(err, w.put("previous.txt", g.Manifest.body()))
+	}
+	if g, cErr := b.c.Store.Current(Base); cErr == nil && s.Env != Base && g.Image == s.Image {
+		w.base = g
+		err = errors.Join(err, w.put("base.txt", g.Manifest.body()))
+	}
+	if pref := b.preferred(s, w.prev.Manifest, o); err == nil && len(pref.Packages) > 0 {
+		err = w.put("lock.txt", pref.body())
 	}
 	if err != nil {
 		w.drop(b.c.Log)
 	}
 	return w, err
+}
+
+// lab is the lock of the Lab set that the image has installed.
+func (b *Builder) lab(s Spec) []byte {
+	if len(s.Core) > 0 {
+		return s.Core
+	}
+	return b.c.LabLock
+}
+
+// preferred is the versions to take where the lines leave a choice: those of the
+// generation in use, and for a kernel those of the Lab set, which the image has.
+func (b *Builder) preferred(s Spec, prev Manifest, o ResolveOptions) Manifest {
+	var out Manifest
+	for _, p := range prev.of(Pip) {
+		if !o.moves(p.Name) {
+			out.Packages = append(out.Packages, p)
+		}
+	}
+	if !s.kernelOnly() {
+		return out
+	}
+	lab, err := parseLock(b.c.LabLock)
+	if err != nil {
+		return out
+	}
+	for _, p := range lab {
+		if _, ok := out.Find(p.Name); !ok && !(o.moves(p.Name) && s.asks(p.Name)) {
+			out.Packages = append(out.Packages, p)
+		}
+	}
+	return out
 }
 
 // lines gives the teacher's lines for uv. Local wheels become files of the store.
@@ -107,6 +156,9 @@ func (b *Builder) lines(s Spec) (in, constraints []byte, err error) {
 		} else {
 			in = append(in, line+"\n"...)
 		}
+	}
+	if s.kernelOnly() && !s.asks(ipykernel) {
+		in = append(in, ipykernel+"\n"...)
 	}
 	return in, constraints, nil
 }

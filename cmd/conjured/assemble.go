@@ -101,7 +101,7 @@ func (b *box) openEnvironments(ctx context.Context) (err error) {
 		return err
 	}
 	b.envs, err = environments.New(environments.Config{
-		Store: b.store, Runner: containerRunner{b.engine}, CABundle: trustStore(), Log: b.log,
+		Store: b.store, Runner: containerRunner{b.engine}, CABundle: trustStore(), LabLock: b.lock, Log: b.log,
 	})
 	return err
 }

@@ -6,10 +6,11 @@ Run as `python -I -S WORK/build.py` by the image's interpreter and not the gener
 because that one would execute the packages' .pth files. WORK holds job.json (see Job),
 in.txt and constraints.txt (the teacher's lines), core.txt (what is required of the Lab
 set), lab.txt (its lock), lock.txt (versions to prefer, replaced by the manifest) and
-previous.txt (the manifest of the generation in use). result.json is written last.
+previous.txt (the manifest of the generation in use). base.txt is the manifest of the
+base environment's generation, for another environment. result.json is written last.
 
 Exit codes: 10 no manifest, 11 no interpreter, 12 not installed, 13 not compiled,
-20 the manifest is the one in previous.txt.
+14 no such Python, 20 the manifest is the one in previous.txt.
 """
 
 import json
@@ -34,7 +35,10 @@ class Job(NamedTuple):
     gen: str  # directory of the new generation
     prev: str  # directory of the generation in use, or ""
     prev_python: str  # the Python that previous.txt was chosen for
+    base: str  # directory of the base environment's generation, or ""
     lab: str  # the Lab set that the image has installed
+    hot: str  # directory of what is added to the generation while it is used
+    asked: str  # the version of Python that was asked for, or ""
     narrow: bool  # whether the Lab set's versions are given
     options: list[str]  # of uv: where the index is
 
@@ -97,6 +101,13 @@ def empty(job: Job) -> None:
             os.unlink(path)
     if not uv(job, "venv", "--quiet", "--no-project", "--allow-existing", "--python", job.python, job.gen):
         sys.exit(11)
+    hot(job)
+
+
+def hot(job: Job) -> None:
+    """Let the generation's Python look where packages are put for kernels that run."""
+    with open(os.path.join(job.gen, compose.PACKAGES, "conjured_hot.pth"), "w") as f:
+        f.write(job.hot + "\n")
 
 
 def install(job: Job) -> tuple[compose.Composed, list[str]] | None:
@@ -105,17 +116,17 @@ def install(job: Job) -> tuple[compose.Composed, list[str]] | None:
     wanted = lock.read(at("lock.txt"))
     before = lock.read(at("previous.txt")) if job.prev else {}
     prev, lab = compose.Donor(job.prev, before, True), compose.Donor(job.lab, lock.read(at("lab.txt")), False)
+    base = compose.Donor(job.base, lock.read(at("base.txt")), True)
     empty(job)
     try:
-        done = compose.compose(job.gen, wanted, prev, lab)
+        done = compose.compose(job.gen, wanted, [prev, base, lab])
     except (OSError, ValueError, RuntimeError) as e:
         # Something is not as an installer leaves it: a new installation does not need it.
         say("note nothing is taken over: %s" % str(e).replace("\n", " "))
         empty(job)
-        nothing = compose.Donor("", {}, False)
-        done = compose.compose(job.gen, wanted, nothing, nothing)
-    rest = {n: p for n, p in wanted.items() if n not in done.linked | done.copied}
-    say("note taken over %d, copied %d, to install %d" % (len(done.linked), len(done.copied), len(rest)))
+        done = compose.compose(job.gen, wanted, [compose.Donor("", {}, False)])
+    rest = {n: p for n, p in wanted.items() if n not in done.taken()}
+    say("note taken over %s, to install %d" % (" ".join(str(len(n)) for n in done.names), len(rest)))
     lock.write(at("todo.txt"), rest)
     args = ["pip", "install", "--python", os.path.join(job.gen, "bin/python"), "--no-deps", "--require-hashes"]
     args += ["--no-build", "--no-sources", "--link-mode", "hardlink", *job.options, "-r", "todo.txt"]
@@ -123,8 +134,8 @@ def install(job: Job) -> tuple[compose.Composed, list[str]] | None:
         return None
     if os.path.lexists(own := os.path.join(job.gen, ".lock")):
         os.unlink(own)  # uv's, and of no use in what never changes
-    new = sorted(set(wanted) - done.linked)
-    if not job.prev or set(before) != done.linked:
+    new = sorted(set(wanted) - done.names[0])
+    if not job.prev or set(before) != done.names[0]:
         new = []  # something went or changed: the generation is not the old one and more
     return done, new
 
@@ -133,7 +144,10 @@ def main() -> None:
     os.umask(0o022)
     with open(at("job.json")) as f:
         job = Job(**json.load(f))
-    say("python %d.%d linux-%s" % (*sys.version_info[:2], os.uname().machine))
+    own = "%d.%d" % sys.version_info[:2]
+    say("python %s linux-%s" % (own, os.uname().machine))
+    if job.asked and job.asked.split(".")[:2] != own.split("."):
+        sys.exit(14)
     if job.mode != "build":
         if not resolve(job):
             sys.exit(10)
@@ -146,8 +160,9 @@ def main() -> None:
         sys.exit(12)
     say("step compile")
     done, new = built
-    fresh = finish.finish(job.gen, done.files)
-    reason = finish.touches(job.gen, new, done.files, fresh - done.skeleton) if new else "not only additions"
+    fresh = finish.finish(job.gen, done.final())
+    fresh |= {f for f in done.final() - done.files[0] if not f.endswith(".pyc")}
+    reason = finish.touches(job.gen, new, done.files[0], fresh - done.skeleton) if new else "not only additions"
     with open(at("result.json"), "w") as f:
         json.dump({"alone": not reason, "new": new, "reason": reason}, f)
     say("step built")

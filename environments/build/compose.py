@@ -39,10 +39,15 @@ class Donor(NamedTuple):
 
 
 class Composed(NamedTuple):
-    linked: set[str]  # names of distributions
-    copied: set[str]
-    files: set[str]  # relative paths that are final
+    names: list[set[str]]  # of the distributions that each donor gave
+    files: list[set[str]]  # the relative paths of them, which are final
     skeleton: set[str]  # what was there before
+
+    def taken(self) -> set[str]:
+        return set().union(*self.names)
+
+    def final(self) -> set[str]:
+        return set().union(*self.files)
 
 
 def record(prefix: str, info: str) -> list[str]:
@@ -262,19 +267,21 @@ def final(mode: int) -> int:
     return 0o555 if mode & 0o111 else 0o444
 
 
-def compose(gen: str, wanted: dict[str, Pin], prev: Donor, lab: Donor) -> Composed:
-    """Fill a fresh virtual environment with what the donors have of the wanted."""
+def compose(gen: str, wanted: dict[str, Pin], donors: list[Donor]) -> Composed:
+    """Fill a fresh prefix with what the donors have of the wanted, the first one first."""
     skeleton = listing(gen)
-    names: list[set[str]] = []
-    files: set[str] = set()
+    out = Composed([], [], skeleton)
     left = dict(wanted)
-    for donor in (prev, lab):
+    for donor in donors:
+        files: set[str] = set()
         writer, taken = Writer(donor, gen, files), set[str]()
+        others = out.final()
         for name, d in sorted(reusable(donor, left, skeleton).items()):
-            if writer.dist(d):
+            if others.isdisjoint(d.files) and writer.dist(d):
                 taken.add(name)
         if taken:
             writer.run()
-        names.append(taken)
+        out.names.append(taken)
+        out.files.append(files)
         left = {n: p for n, p in left.items() if n not in taken}
-    return Composed(names[0], names[1], files, skeleton)
+    return out
