@@ -15,7 +15,8 @@
 # Accounts, srv/ and students' files are never part of an image: a change of them
 # builds nothing.
 
-# core: JupyterHub in a prefix of its own, and the Lab that every class starts from.
+# core: JupyterHub in a prefix of its own, the Lab that every class starts from, and
+# what installs conda packages.
 FROM base AS core
 ENV LANG=C.UTF-8
 COPY layers/image/apt.sh layers/image/aptmanifest.py layers/image/python.sh /opt/conjured/lib/
@@ -24,13 +25,20 @@ RUN --mount=type=cache,id=conjured-apt,target=/var/cache/apt,sharing=locked \
     --mount=type=secret,id=ca \
     sh /opt/conjured/lib/apt.sh core
 COPY layers/image/install.sh layers/image/get-uv.py /opt/conjured/lib/
-COPY layers/lock/*.txt /opt/conjured/lib/lock/
+COPY layers/lock/uv.txt layers/lock/hub.txt layers/lock/lab.txt /opt/conjured/lib/lock/
 RUN --mount=type=cache,id=conjured-uv,target=/var/cache/uv \
     --mount=type=secret,id=ca \
     sh /opt/conjured/lib/install.sh hub /opt/conjured/hub
 RUN --mount=type=cache,id=conjured-uv,target=/var/cache/uv \
     --mount=type=secret,id=ca \
     sh /opt/conjured/lib/install.sh lab /opt/conjured/lab
+# What builds environments from conda channels.
+COPY layers/image/slim.py /opt/conjured/lib/
+COPY layers/lock/rattler.txt /opt/conjured/lib/lock/
+RUN --mount=type=cache,id=conjured-uv,target=/var/cache/uv \
+    --mount=type=secret,id=ca \
+    sh /opt/conjured/lib/install.sh rattler /opt/conjured/rattler && \
+    /opt/conjured/rattler/bin/python /opt/conjured/lib/slim.py /opt/conjured/rattler
 COPY --chmod=755 layers/image/conda.sh /conda.sh
 # Lab asks nobody about news from the internet: there may be none.
 COPY layers/image/labconfig.json /etc/jupyter/labconfig/default_setting_overrides.json

@@ -17,7 +17,7 @@ import (
 	"github.com/conjuring/conjured/notice"
 )
 
-//go:embed build/build.py build/compose.py build/finish.py build/lock.py
+//go:embed build/*.py
 var scripts embed.FS
 
 // maxWheel bounds a teacher's own wheel: 1 GiB.
