@@ -89,7 +89,7 @@ func Forge(python condatest.Package) condatest.Channel {
 		{Name: "forged", Version: "1", BrokenHash: true},
 		{Name: "torn", Version: "1", Truncated: true},
 		{Name: "gone", Version: "1", Yanked: true},
-		{Name: "heavy", Version: "1", Files: []condatest.File{{Path: "share/heavy", Data: noise(24 << 20)}}},
+		{Name: "heavy", Version: "1", Files: []condatest.File{{Path: "share/heavy", Data: noise(8 << 20)}}},
 		evil("climber", []condatest.File{{Path: "share/fine", Data: []byte("fine\n")}, {Path: "../../../../../../../../tmp/conjured-enginetest-code-was-run", Data: []byte("climbed\n")}}),
 		evil("digger", []condatest.File{{Path: "share/hole", Link: "/tmp"}}, condatest.File{Path: "share/hole/conjured-enginetest-code-was-run", Data: []byte("dug\n")}),
 		evil("linker", []condatest.File{
@@ -125,7 +125,7 @@ func Wheels() []wheeltest.Dist {
 		wheeltest.Wheel{Name: "taken-back", Version: "2", Yanked: true},
 		wheeltest.Wheel{Name: "forged-wheel", Version: "1", BrokenHash: true},
 		wheeltest.Wheel{Name: "elsewhere", Version: "1", Tag: "cp39-cp39-win_amd64"},
-		wheeltest.Wheel{Name: "large", Version: "1", Bulk: 24 << 20},
+		wheeltest.Wheel{Name: "large", Version: "1", Bulk: 8 << 20},
 		wheeltest.Wheel{Name: "tinydep", Version: "7"}, // conda has it too
 		wheeltest.Wheel{Name: "uses-tinydep", Version: "1", Requires: []string{"tinydep"}},
 		wheeltest.Wheel{Name: "clashes", Version: "1", Requires: []string{"tinydep>=7"}},
