@@ -191,7 +191,7 @@ func condaCut(t *testing.T, engine func(*testing.T, *World) Engine) {
 	_, err := e.Install(t.Context(), p)
 	fails(t, err, Network)
 	w.Channels.Cut("", 0)
-	if b, err := os.ReadFile(filepath.Join(install(t, e, p), "share/heavy")); err != nil || !bytes.Equal(b, noise(8 << 20)) {
+	if b, err := os.ReadFile(filepath.Join(install(t, e, p), "share/heavy")); err != nil || !bytes.Equal(b, noise(8<<20)) {
 		t.Errorf("after the network was back: %d bytes, %v", len(b), err)
 	}
 }
