@@ -98,6 +98,9 @@ func (s *Store) Flip(l Label, g Generation) error {
 // flipCurrent writes the intent, then previous, then current. A cut after the intent
 // leaves the old state, a cut after previous one that Repair finishes.
 func (s *Store) flipCurrent(g Generation) error {
+	if err := s.cool(g.Env, g.Number); err != nil {
+		return err
+	}
 	if err := s.relink(g.Env, pending, g.Number); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,21 +67,17 @@ c.execute_interactive(sys.argv[2], timeout=60)
 // kernel starts one in the user's server and gives a function that runs code in it.
 func (c *realClass) kernel(t *testing.T, user string) func(code string) string {
 	t.Helper()
+	return c.kernelOf(t, user, "python3")
+}
+
+// kernelOf starts one by its name.
+func (c *realClass) kernelOf(t *testing.T, user, name string) func(code string) string {
+	t.Helper()
 	id := serverID(user, "")
-	tok, err := os.ReadFile(filepath.Join(c.paths.own(id), "token"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, _ := http.NewRequestWithContext(t.Context(), "POST", "http://localhost/user/"+user+"/api/kernels", strings.NewReader(`{"name":"python3"}`))
-	r.Header.Set("Authorization", "token "+string(tok))
-	resp, err := over(c.paths.sock(id), 0).Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	code, b := c.ask(t, user, "POST", "/api/kernels", `{"name":"`+name+`"}`)
 	var k struct{ ID string }
-	if err := json.NewDecoder(resp.Body).Decode(&k); err != nil || resp.StatusCode != http.StatusCreated {
-		t.Fatalf("kernel: %s %v", resp.Status, err)
+	if err := json.Unmarshal(b, &k); err != nil || code != http.StatusCreated {
+		t.Fatalf("kernel: %d %s", code, b)
 	}
 	return func(code string) string {
 		t.Helper()
