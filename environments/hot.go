@@ -10,7 +10,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -21,12 +20,6 @@ const hotPth = "conjured_hot.pth"
 
 // maxHeated is how many generations back running kernels get what is new.
 const maxHeated = 8
-
-// HotPath is where a generation's running kernels find what was added after they were
-// started, relative to Root and to Mount. New kernels of it must find it empty.
-func HotPath(env Name, number int) string {
-	return filepath.Join("hot", string(env), strconv.Itoa(number))
-}
 
 // Heated says which running kernels can import what now.
 type Heated struct {
@@ -42,9 +35,6 @@ type Heated struct {
 // Call it when current has come to point at the generation.
 func (s *Store) Heat(to Generation) (Heated, error) {
 	var out Heated
-	if err := s.dropHot(to); err != nil {
-		return out, fmt.Errorf("cannot add packages for running kernels of %s: %w", to.Env, err)
-	}
 	var added []string
 	for g := to; g.Alone && g.Parent > 0 && g.Parent < g.Number && len(out.Generations) < maxHeated; {
 		p, err := s.Generation(to.Env, g.Parent)
@@ -74,7 +64,7 @@ func (s *Store) Heat(to Generation) (Heated, error) {
 // heat links distributions of to for the kernels of an older generation. False, and
 // nothing done, when one of them is more than files beside the others.
 func (s *Store) heat(old, to Generation, dists []string) (bool, error) {
-	hot := filepath.Join(s.root, HotPath(old.Env, old.Number))
+	hot := filepath.Join(s.root, hotPath(old.Env, old.Number))
 	site := filepath.Join(s.root, old.Path(), packagesOf(old))
 	if fi, err := os.Lstat(hot); err != nil || !fi.IsDir() || !exists(filepath.Join(site, hotPth)) {
 		return false, nil // it was made before there were hot directories
@@ -260,7 +250,7 @@ func stem(name string) string {
 // cool empties the hot directory of a generation that becomes current again: its new
 // kernels have what its manifest says, and nothing that was added since.
 func (s *Store) cool(env Name, number int) error {
-	hot := filepath.Join(s.root, HotPath(env, number))
+	hot := filepath.Join(s.root, hotPath(env, number))
 	es, err := os.ReadDir(hot)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -269,23 +259,6 @@ func (s *Store) cool(env Name, number int) error {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(hot, e.Name())))
 	}
 	return errors.Join(err, touch(hot, len(es) > 0))
-}
-
-// dropHot removes the hot directories of generations that were removed.
-func (s *Store) dropHot(to Generation) error {
-	dir := filepath.Join(s.root, "hot", string(to.Env))
-	es, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	for _, e := range es {
-		n, bad := strconv.Atoi(e.Name())
-		if bad == nil && (n >= to.Number || exists(filepath.Join(s.root, genPath(to.Env, n)))) {
-			continue // of a later one, which may be about to be built
-		}
-		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
-	}
-	return err
 }
 
 // touch has running kernels read the directory again: they do when its time is another

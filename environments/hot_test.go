@@ -23,10 +23,10 @@ func warm(t *testing.T, s *Store, parent int, dists map[string]map[string]string
 	}
 	g := Generation{Env: Base, Number: n, Parent: parent, Alone: parent > 0, State: Ready, Manifest: Manifest{Python: "3.13", Platform: "linux-x86_64"}}
 	dir := g.Path() + "/" + site + "/"
-	if err := os.MkdirAll(filepath.Join(s.Root(), HotPath(Base, n)), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(s.Root(), hotPath(Base, n)), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	put(t, s, dir+hotPth, s.Mount()+"/"+HotPath(Base, n)+"\n")
+	put(t, s, dir+hotPth, s.Mount()+"/"+hotPath(Base, n)+"\n")
 	put(t, s, dir+"old/__init__.py", "")
 	for name, files := range dists {
 		g.New = append(g.New, name)
@@ -71,7 +71,7 @@ func heat(t *testing.T, s *Store, g Generation) Heated {
 // the same files, and no program and no second time.
 func TestHeat(t *testing.T) {
 	s := open(t)
-	hot := func(n int) string { return filepath.Join(s.Root(), HotPath(Base, n)) }
+	hot := func(n int) string { return filepath.Join(s.Root(), hotPath(Base, n)) }
 	one := warm(t, s, 0, nil)
 	two := warm(t, s, one.Number, dists{"cow": {"cow/__init__.py": "x = 1", "cow/__pycache__/__init__.cpython-313.pyc": "code", "cow/data.txt": "moo"}})
 	if d := cmp.Diff(Heated{[]int{1}, []string{"cow"}}, heat(t, s, two)); d != "" {
@@ -119,15 +119,8 @@ func TestHeat_rollback(t *testing.T) {
 	if err := s.Flip(Current, one); err != nil {
 		t.Fatal(err)
 	}
-	if h := heat(t, s, one); len(h.Generations) > 0 || len(names(t, filepath.Join(s.Root(), HotPath(Base, 1)))) > 0 {
+	if h := heat(t, s, one); len(h.Generations) > 0 || len(names(t, filepath.Join(s.Root(), hotPath(Base, 1)))) > 0 {
 		t.Errorf("%+v", h)
-	}
-	if err := os.RemoveAll(filepath.Join(s.Root(), one.Path())); err != nil {
-		t.Fatal(err)
-	}
-	heat(t, s, two)
-	if d := cmp.Diff([]string{"2"}, names(t, filepath.Join(s.Root(), "hot/base"))); d != "" {
-		t.Error("the removed one's directory: " + d)
 	}
 }
 
@@ -151,15 +144,21 @@ func TestHeat_refuses(t *testing.T) {
 		"elsewhere":      {cow("../../../share/jupyter/x.json"), nil},
 		"in the old one": {cow("old/more.py"), nil},
 		"module of it":   {cow("old.py"), nil},
-		"plug-in":        {cow(), func(s *Store, g *Generation) { put(t, s, g.Path()+"/"+site+"/cow-1.dist-info/entry_points.txt", "[pytest11]\nx = cow") }},
-		"conda":          {cow(), func(_ *Store, g *Generation) { g.Manifest.Packages[0].Kind = Conda }},
-		"unknown":        {cow(), func(_ *Store, g *Generation) { g.New = []string{"cow", "hen"} }},
-		"no record":      {cow(), func(s *Store, g *Generation) { _ = os.Remove(filepath.Join(s.Root(), g.Path(), site, "cow-1.dist-info/RECORD")) }},
-		"missing":        {cow(), func(s *Store, g *Generation) { _ = os.Remove(filepath.Join(s.Root(), g.Path(), site, "cow/__init__.py")) }},
-		"link":           {cow(), func(s *Store, g *Generation) { swap(t, filepath.Join(s.Root(), g.Path(), site, "cow/__init__.py")) }},
-		"no hot":         {cow(), func(s *Store, _ *Generation) { _ = os.Remove(filepath.Join(s.Root(), HotPath(Base, 1))) }},
-		"no pth":         {cow(), func(s *Store, _ *Generation) { _ = os.Remove(filepath.Join(s.Root(), "gen/base/1", site, hotPth)) }},
-		"another's":      {cow(), func(s *Store, _ *Generation) { put(t, s, HotPath(Base, 1)+"/cow/other.py", "") }},
+		"plug-in": {cow(), func(s *Store, g *Generation) {
+			put(t, s, g.Path()+"/"+site+"/cow-1.dist-info/entry_points.txt", "[pytest11]\nx = cow")
+		}},
+		"conda":   {cow(), func(_ *Store, g *Generation) { g.Manifest.Packages[0].Kind = Conda }},
+		"unknown": {cow(), func(_ *Store, g *Generation) { g.New = []string{"cow", "hen"} }},
+		"no record": {cow(), func(s *Store, g *Generation) {
+			_ = os.Remove(filepath.Join(s.Root(), g.Path(), site, "cow-1.dist-info/RECORD"))
+		}},
+		"missing": {cow(), func(s *Store, g *Generation) {
+			_ = os.Remove(filepath.Join(s.Root(), g.Path(), site, "cow/__init__.py"))
+		}},
+		"link":      {cow(), func(s *Store, g *Generation) { swap(t, filepath.Join(s.Root(), g.Path(), site, "cow/__init__.py")) }},
+		"no hot":    {cow(), func(s *Store, _ *Generation) { _ = os.Remove(filepath.Join(s.Root(), hotPath(Base, 1))) }},
+		"no pth":    {cow(), func(s *Store, _ *Generation) { _ = os.Remove(filepath.Join(s.Root(), "gen/base/1", site, hotPth)) }},
+		"another's": {cow(), func(s *Store, _ *Generation) { put(t, s, hotPath(Base, 1)+"/cow/other.py", "") }},
 	} {
 		s := open(t)
 		g := warm(t, s, warm(t, s, 0, nil).Number, x.dists)
@@ -169,7 +168,7 @@ func TestHeat_refuses(t *testing.T) {
 		if h := heat(t, s, g); len(h.Generations)+len(h.Packages) > 0 {
 			t.Errorf("%s: %+v", name, h)
 		}
-		if exists(filepath.Join(s.Root(), HotPath(Base, 1), "cow/__init__.py")) {
+		if exists(filepath.Join(s.Root(), hotPath(Base, 1), "cow/__init__.py")) {
 			t.Errorf("%s: it is there", name)
 		}
 	}

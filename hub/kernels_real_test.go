@@ -60,7 +60,7 @@ const site = "lib/python3.13/site-packages"
 // would, of more; it becomes current.
 func (x *tree) beside(g environments.Generation, env environments.Name, number int, more ...string) environments.Generation {
 	x.t.Helper()
-	dir, hot := filepath.Join(x.Root(), "gen", string(env), fmt.Sprint(number)), environments.HotPath(env, number)
+	dir, hot := filepath.Join(x.Root(), "gen", string(env), fmt.Sprint(number)), filepath.Join("hot", string(env), fmt.Sprint(number))
 	pth := filepath.Join(dir, site, "conjured_hot.pth")
 	for _, d := range []string{filepath.Dir(dir), filepath.Join(x.Root(), hot)} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
