@@ -53,6 +53,7 @@ var owners = map[string][]string{
 	"github.com/tonistiigi/fsutil":          {"layers"},
 	"github.com/compose-spec/compose-go/v2": {"custom"},
 	"go.yaml.in/yaml/v4":                    {"custom", "cmd/conjured"},
+	"github.com/pelletier/go-toml/v2":       {"custom"},
 	"github.com/gocarina/gocsv":             {"users"},
 	"golang.org/x/crypto":                   {"users"},
 	"github.com/fsnotify/fsnotify":          {"usbwatch"},

@@ -14,18 +14,23 @@ var (
 	aptPlain = regexp.MustCompile(`^[A-Za-z0-9._:+=/*~^-]+$`)
 )
 
-// readApt reads apt.txt: words that name packages, anywhere on a line, with
-// comments from # to the end of the line (A10).
+// readApt reads apt.txt.
 func (r *reader) readApt() {
-	data, ok := r.text(AptTXT, MaxText)
+	r.apt = map[string]AptPackage{}
+	r.aptFile(AptTXT)
+}
+
+// aptFile reads words that name packages, anywhere on a line, with comments from # to
+// the end of the line (A10).
+func (r *reader) aptFile(rel string) {
+	data, ok := r.text(rel, MaxText)
 	if !ok {
 		return
 	}
-	first := map[string]AptPackage{}
 	comment := 0
 	for i, line := range strings.Split(string(data), "\n") {
 		if len(line) > MaxLine {
-			r.error("line-too-long", AptTXT, i+1, fmt.Sprintf("%s line %d has %d bytes", AptTXT, i+1, len(line)), "write one package on a line")
+			r.error("line-too-long", rel, i+1, fmt.Sprintf("%s line %d has %d bytes", rel, i+1, len(line)), "write one package on a line")
 			continue
 		}
 		words, _, hash := strings.Cut(line, "#")
@@ -33,26 +38,26 @@ func (r *reader) readApt() {
 			comment = i + 1
 		}
 		for word := range strings.FieldsSeq(words) {
-			p, ok := r.aptPackage(word, i+1)
-			if !ok || r.aptAgain(first, p) {
+			p, ok := r.aptPackage(rel, word, i+1)
+			if !ok || r.aptAgain(p) {
 				continue
 			}
 			if len(r.f.apt) == MaxPackages {
-				r.error("too-many-packages", AptTXT, i+1, fmt.Sprintf("%s names more than %d packages", AptTXT, MaxPackages), "leave some out")
+				r.error("too-many-packages", rel, i+1, fmt.Sprintf("more than %d packages of Debian are asked for", MaxPackages), "leave some out")
 				return
 			}
 			r.f.apt = append(r.f.apt, p)
 		}
 	}
 	if comment > 0 {
-		r.legacy("A10", AptTXT, comment, "from # to the end of the line is a comment; the old project took its words as names of packages, and then installed none of the list",
+		r.legacy("A10", rel, comment, "from # to the end of the line is a comment; the old project took its words as names of packages, and then installed none of the list",
 			"the comment is skipped, and the packages beside it are installed")
 	}
 }
 
-func (r *reader) aptPackage(word string, line int) (AptPackage, bool) {
+func (r *reader) aptPackage(rel, word string, line int) (AptPackage, bool) {
 	refuse := func(code, what, do string) (AptPackage, bool) {
-		r.error(code, AptTXT, line, fmt.Sprintf("%s line %d: %q %s", AptTXT, line, short(word), what), do)
+		r.error(code, rel, line, fmt.Sprintf("%s line %d: %q %s", rel, line, short(word), what), do)
 		return AptPackage{}, false
 	}
 	m := aptWord.FindStringSubmatch(word)
@@ -62,7 +67,7 @@ func (r *reader) aptPackage(word string, line int) (AptPackage, bool) {
 	case strings.HasSuffix(word, "-"):
 		return refuse("apt-removal", "would remove a package", "remove it; to leave a package out, do not name it")
 	case m != nil:
-		return AptPackage{Name: m[1], Version: m[2], Line: line}, true
+		return AptPackage{Name: m[1], Version: m[2], File: rel, Line: line}, true
 	case strings.Trim(word, `"'`) != word && aptWord.MatchString(strings.Trim(word, `"'`)):
 		return refuse("apt-quotes", "stands in quotes", "write the name without quotes")
 	case !aptPlain.MatchString(word):
@@ -78,24 +83,30 @@ func (r *reader) aptPackage(word string, line int) (AptPackage, bool) {
 }
 
 // aptAgain tells whether a package was named before.
-func (r *reader) aptAgain(first map[string]AptPackage, p AptPackage) bool {
-	old, ok := first[p.Name]
-	switch {
-	case !ok:
-		first[p.Name] = p
+func (r *reader) aptAgain(p AptPackage) bool {
+	old, ok := r.apt[p.Name]
+	if !ok {
+		r.apt[p.Name] = p
 		return false
+	}
+	where := fmt.Sprintf("line %d", old.Line)
+	if old.File != p.File {
+		where = fmt.Sprintf("%s line %d", printable(old.File), old.Line)
+	}
+	switch {
+	case old.File != p.File && (old.Version == p.Version || p.Version == ""): // two courses need one thing
 	case old.Version == p.Version || p.Version == "":
-		r.warn("apt-duplicate", AptTXT, p.Line, fmt.Sprintf("%s line %d names %s again, after line %d", AptTXT, p.Line, p.Name, old.Line),
+		r.warn("apt-duplicate", p.File, p.Line, fmt.Sprintf("%s line %d names %s again, after %s", p.File, p.Line, p.Name, where),
 			"it is installed once", "remove one of the two lines")
 	case old.Version == "":
-		r.warn("apt-duplicate", AptTXT, p.Line, fmt.Sprintf("%s line %d names %s again, after line %d, now with a version", AptTXT, p.Line, p.Name, old.Line),
-			"version "+p.Version+" is installed", fmt.Sprintf("remove line %d", old.Line))
+		r.warn("apt-duplicate", p.File, p.Line, fmt.Sprintf("%s line %d names %s again, after %s, now with a version", p.File, p.Line, p.Name, where),
+			"version "+p.Version+" is installed", "remove "+where)
 		if i := slices.IndexFunc(r.f.apt, func(q AptPackage) bool { return q.Name == p.Name }); i >= 0 {
 			r.f.apt[i] = p
 		}
-		first[p.Name] = p
+		r.apt[p.Name] = p
 	default:
-		r.error("apt-contradiction", AptTXT, p.Line, fmt.Sprintf("%s line %d asks for version %s of %s, and line %d for version %s", AptTXT, p.Line, p.Version, p.Name, old.Line, old.Version),
+		r.error("apt-contradiction", p.File, p.Line, fmt.Sprintf("%s line %d asks for version %s of %s, and %s for version %s", p.File, p.Line, p.Version, p.Name, where, old.Version),
 			"keep one of the two lines")
 	}
 	return true

@@ -13,9 +13,11 @@ import (
 type asking struct {
 	*reader
 
-	spec Spec
-	from place
-	req  *requirements
+	spec  Spec
+	from  place
+	req   *requirements
+	files []string // environment files that describe it
+	lock  string   // the lock of conda's that takes the place of those files' packages
 }
 
 // place is where an environment got its name.

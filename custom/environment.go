@@ -45,8 +45,7 @@ func (r *reader) readEnvironments() {
 		}
 		r.f.environments = append(r.f.environments, e)
 		if a := r.ask(e.Name, "", e.File, e.Line); a != nil {
-			a.environmentKeys(file, root)
-			a.keep(file)
+			a.environmentFile(file, root)
 		}
 	}
 }
@@ -132,9 +131,16 @@ func nameFromFile(file string) string {
 	return name
 }
 
-// environmentKeys reads what an environment file asks for.
-func (a *asking) environmentKeys(file string, root *yaml.Node) {
+// environmentFile reads what an environment file asks for.
+func (a *asking) environmentFile(file string, root *yaml.Node) {
+	a.files = append(a.files, file)
+	a.keep(file)
 	for k, v := range pairs(root) {
+		if a.lock != "" && (k.Value == "channels" || k.Value == "dependencies") {
+			a.info("lock-instead", file, k.Line, fmt.Sprintf("%s line %d and %s both say which packages there are", printable(file), k.Line, printable(a.lock)),
+				printable(a.lock)+" counts: its exact versions are installed", "to follow "+printable(file)+" again, remove "+printable(a.lock))
+			continue
+		}
 		switch k.Value {
 		case "name", "platforms":
 		case "channels":

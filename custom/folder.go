@@ -11,12 +11,14 @@ import (
 // Names of the files and folders that a teacher sees.
 const (
 	UsersCSV        = "users.csv"
+	CoursesCSV      = "courses.csv"
 	BaseDockerfile  = "base.Dockerfile"
 	AptTXT          = "apt.txt"
 	RequirementsTXT = "requirements.txt"
 	GroveTXT        = "grove-requirements.txt" // what Grove calls a course's requirements.txt
 	OverrideYML     = "docker-compose.override.yml"
 	SettingsYAML    = "conjured.yaml"
+	RuntimeTXT      = "runtime.txt"
 	SrvDir          = "srv"
 	HomeDefaultDir  = "home_default"
 	SharedDir       = "shared"
@@ -33,6 +35,7 @@ type Options struct {
 	OverrideBeside bool
 
 	saved  bool             // the folder is a copy that Save wrote
+	roster users.Roster     // of such a copy, which has no users.csv
 	opened func(rel string) // tests: called before anything is opened
 }
 
@@ -69,6 +72,7 @@ type Stage struct {
 type AptPackage struct {
 	Name    string // with ":arch" when one was written
 	Version string // "" for any
+	File    string // relative to the folder: apt.txt, or that of a course
 	Line    int    // 1-based
 }
 
@@ -139,7 +143,7 @@ func (f *Folder) BaseDockerfile() []byte { return slices.Clone(f.dockerfile) }
 // Stages is the FROM lines of base.Dockerfile.
 func (f *Folder) Stages() []Stage { return slices.Clone(f.stages) }
 
-// AptPackages is apt.txt, in order.
+// AptPackages is apt.txt, in order, and then what the courses ask for beyond it.
 func (f *Folder) AptPackages() []AptPackage { return slices.Clone(f.apt) }
 
 // Requirements is requirements.txt with everything it names.

@@ -1,6 +1,7 @@
 package custom
 
 import (
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -56,6 +57,7 @@ func FuzzEnvironment(f *testing.F) {
 				t.Errorf("taken: %q", e.Name)
 			}
 		}
+		checkSpecs(t, folder)
 	}, "name: base # x\nchannels: [a]\ndependencies:\n- a\n- pip: [b]\n", "a: &a [*a]", "? x\n: y", "name: 'q'\nname: b")
 }
 
@@ -73,4 +75,64 @@ func FuzzOverride(f *testing.F) {
 
 func FuzzDockerfile(f *testing.F) {
 	fuzzFile(f, BaseDockerfile, nil, "FROM a AS base\nRUN <<EOF\nx\nEOF\n", "# escape=`\nFROM a `\n AS base", "ARG X\nFROM $X")
+}
+
+// checkSpecs tells whether anything was taken that an engine would read as something else.
+func checkSpecs(t *testing.T, folder *Folder) {
+	t.Helper()
+	for _, s := range folder.Environments() {
+		if len(s.Name) > MaxEnvName || mapName(s.Display) != s.Name {
+			t.Errorf("name taken: %q %q", s.Name, s.Display)
+		}
+		for _, c := range s.Channels {
+			if strings.ContainsAny(c, "@ \t\n") || c[0] == '-' || c == "defaults" || anaconda(strings.TrimPrefix(c, "https://")) {
+				t.Errorf("channel taken: %q", c)
+			}
+		}
+		for _, c := range s.Conda {
+			if again, do := parseConda(c.Spec); do != "" || again.String() != c.Spec || c.Line < 1 || strings.ContainsAny(c.Spec, ";&$`\\\n") || c.Spec[0] == '-' {
+				t.Errorf("conda taken: %+v", c)
+			}
+		}
+		for _, p := range s.Pip {
+			if p.Name == "" || p.Spec == "" || p.Line < 1 || p.Spec[0] == '-' || strings.ContainsAny(p.Spec, "\n\r\x00") {
+				t.Errorf("pip taken: %+v", p)
+			}
+		}
+	}
+}
+
+func FuzzLocks(f *testing.F) {
+	for name, text := range lockFiles(f) {
+		f.Add(name, []byte(text))
+	}
+	f.Add(CoursesCSV, []byte("course,student\nc,*\n\"x"))
+	f.Add("runtime.txt", []byte("r-4.4-2024-01-01"))
+	f.Fuzz(func(t *testing.T, name string, data []byte) {
+		if !courseFile(name) && name != CoursesCSV {
+			return
+		}
+		folder, l := Read(t.Context(), files{"c/" + name: string(data), name: string(data), "c/requirements.txt": "a\n"}.write(t, t.TempDir()), Options{})
+		for _, n := range l {
+			if n.Code == "" || n.What == "" || n.Means == "" || n.Do == "" || n.Line < 0 || printable(n.What) != n.What {
+				t.Errorf("cannot be shown: %+v", n)
+			}
+		}
+		checkSpecs(t, folder)
+	})
+}
+
+func FuzzConda(f *testing.F) {
+	for _, s := range []string{"numpy>=2,<3", "a::b=1=c", "x 1.2 py_0", "a = 1 , 2"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		c, do := parseConda(line)
+		if do != "" {
+			return
+		}
+		if again, do := parseConda(c.String()); do != "" || again != c {
+			t.Errorf("%q: %q reads differently the second time: %q (%s)", line, c, again, do)
+		}
+	})
 }

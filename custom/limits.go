@@ -12,7 +12,11 @@ const (
 	MaxLine          = 4096      // bytes of one line in apt.txt, requirements.txt and base.Dockerfile
 	MaxPackages      = 2000      // packages in apt.txt, or requirements in all requirement files
 	MaxIncludes      = 50        // files reached by -r and -c
+	MaxLock          = 4 << 20   // bytes of a file of exact versions, such as uv.lock
+	MaxLockNodes     = 400_000   // values in one of them that is YAML
 	MaxEnvironment   = 50        // environment*.yml files
+	MaxCourses       = 50        // folders of courses
+	MaxMembers       = 20_000    // rows of courses.csv
 	MaxEnvName       = 32        // letters of an environment's name as directories and branches have it
 	MaxChannels      = 10        // conda channels of one environment
 	MaxHistoryFile   = 1 << 20   // bytes of one file that the history of environments keeps

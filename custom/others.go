@@ -9,34 +9,24 @@ import (
 // repo2docker lists what repo2docker reads beyond our files (A16), and what stands for it here.
 func repo2docker() map[string]string {
 	return map[string]string{
-		"runtime.txt":    "the Python of the class comes with the box",
-		"install.R":      "for R, name Debian's packages (r-base, r-cran-...) in apt.txt",
-		"DESCRIPTION":    "for R, name Debian's packages (r-base, r-cran-...) in apt.txt",
-		"Pipfile":        "write the packages into requirements.txt",
-		"Pipfile.lock":   "write the packages into requirements.txt",
-		"pyproject.toml": "write the packages into requirements.txt",
-		"setup.py":       "write the packages into requirements.txt, or put a wheel into the folder",
-		"Project.toml":   "Julia is not supported yet",
-		"Manifest.toml":  "Julia is not supported yet",
-		"REQUIRE":        "Julia is not supported yet",
-		"default.nix":    "name Debian's packages in apt.txt",
-		"postBuild":      "put what it prepares into home_default/ or shared/",
-		"start":          "put what it prepares into home_default/ or shared/",
-		"Dockerfile":     "call it base.Dockerfile and name its stage base",
-		"binder":         "move its files up into the folder itself",
-		".binder":        "move its files up into the folder itself",
+		"install.R":     "for packages of R, name conda's (r-...) in environment.yml, or Debian's (r-cran-...) in apt.txt",
+		"DESCRIPTION":   "for packages of R, name conda's (r-...) in environment.yml, or Debian's (r-cran-...) in apt.txt",
+		"Pipfile":       "write the packages into requirements.txt",
+		"setup.py":      "write the packages into requirements.txt, or put a wheel into the folder",
+		"Project.toml":  "Julia is not supported yet",
+		"Manifest.toml": "Julia is not supported yet",
+		"REQUIRE":       "Julia is not supported yet",
+		"default.nix":   "name Debian's packages in apt.txt",
+		"postBuild":     "put what it prepares into home_default/ or shared/",
+		"start":         "put what it prepares into home_default/ or shared/",
+		"Dockerfile":    "call it base.Dockerfile and name its stage base",
 	}
 }
 
 // others names the files that somebody may expect to count.
 func (r *reader) others() {
-	known := repo2docker()
-	ours := []string{UsersCSV, BaseDockerfile, AptTXT, RequirementsTXT, OverrideYML, SettingsYAML, SrvDir, HomeDefaultDir, SharedDir}
+	ours := []string{UsersCSV, CoursesCSV, RuntimeTXT, BaseDockerfile, AptTXT, RequirementsTXT, OverrideYML, SettingsYAML, SrvDir, HomeDefaultDir, SharedDir}
 	for _, name := range r.top {
-		if do, ok := known[name]; ok {
-			r.info("repo2docker-ignored", name, 0, fmt.Sprintf("%s is a file of repo2docker that is not used here (A16)", name), "everything else in the folder works", do)
-			continue
-		}
 		if slices.Contains(ours, name) {
 			continue
 		}
@@ -62,6 +52,8 @@ func nearName(name string) string {
 		return UsersCSV
 	case low == "docker-compose.override.yaml" || low == "compose.override.yml" || low == "compose.override.yaml":
 		return OverrideYML
+	case low == "course.csv" || low == "courses.csv.txt" || low == "courses.csv.csv":
+		return CoursesCSV
 	case low == "conjured.yml":
 		return SettingsYAML
 	case !envFile.MatchString(name) && envFile.MatchString(low):

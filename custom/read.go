@@ -34,8 +34,9 @@ type reader struct {
 	top   []string // names directly in the folder, sorted
 	kept  map[string][]byte
 	f     *Folder
-	asked map[string]*asking // environments by name
-	class string             // the name that the teacher gave; "" when it is the folder's
+	apt   map[string]AptPackage // by name
+	asked map[string]*asking    // environments by name
+	class string                // the name that the teacher gave; "" when it is the folder's
 
 	entries int   // of content so far
 	total   int64 // bytes of content so far
@@ -79,8 +80,8 @@ func stopped() notice.List {
 // parts reads every part; none depends on another one being right.
 func (r *reader) parts() {
 	for _, part := range []func(){
-		r.settings, r.readUsers, r.readDockerfile, r.readApt, r.readRequirements, r.readEnvironments, r.readSpecs,
-		r.readSrv, r.readOverride, r.readContent, r.others,
+		r.settings, r.readUsers, r.readDockerfile, r.readApt, r.readRequirements, r.readEnvironments,
+		r.readBinder, r.readPackaging, r.readCourses, r.readMembers, r.readSpecs, r.readSrv, r.readOverride, r.readContent, r.others,
 	} {
 		if r.ctx.Err() != nil {
 			return

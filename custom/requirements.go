@@ -31,6 +31,7 @@ type requirements struct {
 	done   map[string]bool        // files that were read
 	first  map[string]Requirement // by name
 	hashes bool                   // a --hash was seen
+	quiet  bool                   // a name that comes again is no news
 	wheel  map[string]bool        // by path
 }
 
@@ -67,6 +68,13 @@ func (q *requirements) file(rel string, data []byte, constraint bool) {
 		}
 	}
 	q.open = q.open[:len(q.open)-1]
+}
+
+// pinned takes a line of an exact list, which may name again what a person asked for.
+func (q *requirements) pinned(rel string, line int, text string, constraint bool) {
+	q.quiet = true
+	q.logical(rel, line, text, constraint)
+	q.quiet = false
 }
 
 // logical takes one line unless there are too many.
@@ -230,6 +238,9 @@ func (q *requirements) again(item Requirement, version string, marked bool) bool
 		q.error("requirements-contradiction", item.File, item.Line, fmt.Sprintf("%s line %d asks for %s, and %s for %s", printable(item.File), item.Line, short(item.Spec), where, short(old.Spec)),
 			"keep one of the two lines")
 		return false
+	}
+	if q.quiet {
+		return oldVersion != version
 	}
 	q.warn("requirements-duplicate", item.File, item.Line, fmt.Sprintf("%s line %d names %s again, after %s", printable(item.File), item.Line, item.Name, where),
 		"it is installed once, in a version that suits both lines", "remove one of the two lines")

@@ -11,7 +11,8 @@ import (
 // readUsers reads users.csv; what it means is for package users to say.
 func (r *reader) readUsers() {
 	if r.opt.saved {
-		return // the copy has a roster and no users.csv
+		r.f.roster = r.opt.roster
+		return
 	}
 	if !r.listed(UsersCSV) {
 		r.f.roster = users.Roster{File: UsersCSV}

@@ -249,7 +249,7 @@ func Load(ctx context.Context, dir string, policy Policy) (*Folder, error) {
 	if err != nil {
 		return nil, damaged(dir, err)
 	}
-	f, l := Read(ctx, dir, Options{Policy: policy, saved: true})
+	f, l := Read(ctx, dir, Options{Policy: policy, saved: true, roster: s.Roster})
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -260,7 +260,7 @@ func Load(ctx context.Context, dir string, policy Policy) (*Folder, error) {
 	if !maps.Equal(s.Files, now.Files) || !maps.Equal(s.Links, now.Links) || !slices.Equal(s.Dirs, now.Dirs) {
 		return nil, damaged(dir, nil)
 	}
-	f.name, f.fingerprints, f.roster = s.Name, s.Fingerprints, s.Roster
+	f.name, f.fingerprints = s.Name, s.Fingerprints
 	return f, nil
 }
 

@@ -17,6 +17,9 @@ func full() files {
 		"requirements.txt": "tqdm\n-r reqs/more.txt\n./wheels/humanize-4.0-py3-none-any.whl\n", "reqs/more.txt": "rich\n",
 		"wheels/humanize-4.0-py3-none-any.whl": "PK", "srv/templates/login.html": "<p>", "shared/empty/": "", "shared/deep/a/b.txt": "b",
 		OverrideYML: conjuringWith("hostname: ${H}"), ".env": "H=box\n", "conjured.yaml": "class: Maths\n",
+		"courses.csv": "course,student\ngeo-101,john\nstaff,teachers\n", "geo-101/environment.yml": "channels: [conda-forge]\ndependencies: [gdal, pip: [-r requirements.txt]]\n", "geo-101/requirements.txt": "rich\n",
+		"geo-101/apt.txt": "tree\n", "geo-101/postBuild": "true\n", "geo-101/big.csv": "not a part of the setup", "staff/uv.lock": "version = 1\n", "staff/runtime.txt": "python-3.11\n", "staff/humanize-4.0-py3-none-any.whl": "PK",
+		"staff/requirements.txt": "./humanize-4.0-py3-none-any.whl\n", ".binder/pyproject.toml": "[project]\ndependencies = ['click']\n", "environment-a.yml": "name: art\n",
 	})
 }
 
@@ -41,6 +44,7 @@ func TestSaveAndLoad(t *testing.T) {
 	for what, pair := range map[string][2]any{
 		"requirements": {f.Requirements(), g.Requirements()}, "override": {f.Override(), g.Override()}, "srv": {f.Srv(), g.Srv()},
 		"shared": {f.Shared(), g.Shared()}, "home_default": {f.HomeDefault(), g.HomeDefault()}, "environments": {f.EnvironmentFiles(), g.EnvironmentFiles()},
+		"specs": {f.Environments(), g.Environments()}, "apt": {f.AptPackages(), g.AptPackages()}, "notices": {f.Notices(), g.Notices()},
 	} {
 		want(t, what, pair[1], pair[0])
 	}

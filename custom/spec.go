@@ -46,6 +46,7 @@ func (f *Folder) Environments() []Spec {
 // readRequirements begins base, whose lines for pip stand in requirements.txt.
 func (r *reader) readRequirements() {
 	base := r.askBase()
+	base.lock = locked("", r.top, condaLocks())
 	base.req.read(RequirementsTXT)
 	r.f.requirements = base.req.out
 	if len(base.req.out.Files) > 0 && base.req.out.Files[0].Path == RequirementsTXT {

@@ -167,7 +167,7 @@ func (b *box) buildImage(ctx context.Context, x appliance.Action, sink progress.
 		FallbackBase: b.owner.Snapshot().Serving.ID == "" && b.serving.Load() == nil,
 	}
 	for _, a := range f.AptPackages() {
-		in.AptPackages = append(in.AptPackages, layers.Package{Name: a.Name, Version: a.Version, File: custom.AptTXT, Line: a.Line})
+		in.AptPackages = append(in.AptPackages, layers.Package{Name: a.Name, Version: a.Version, File: a.File, Line: a.Line})
 	}
 	r, err := b.images.Build(ctx, in, sink)
 	if err != nil {

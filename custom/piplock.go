@@ -1,0 +1,164 @@
+package custom
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// pipList is an exact list of packages of the index while it is read.
+type pipList struct {
+	*asking
+
+	rel   string
+	lines []string // of the file, to find places
+	from  int      // the line of the last package
+	count int
+}
+
+// at is the line on which the list names a package; entries come in order.
+func (l *pipList) at(name string) int {
+	for i := l.from; i < len(l.lines); i++ { // after the last one: a name may come twice
+		if strings.TrimSpace(l.lines[i]) == `name = "`+name+`"` {
+			l.from = i + 1
+			break
+		}
+	}
+	return max(l.from, 1)
+}
+
+// pin asks for one version, or only keeps to it when something else asks.
+func (l *pipList) pin(line int, name, version, marker string, constraint bool) {
+	text := name + "==" + version
+	if marker != "" {
+		text += " ; " + marker
+	}
+	before := len(l.req.out.Items)
+	if l.req.pinned(l.rel, line, text, constraint); len(l.req.out.Items) > before {
+		l.count++
+	}
+}
+
+// other names a package that does not come from the index.
+func (l *pipList) other(line int, name string) {
+	l.warn("lock-other", l.rel, line, fmt.Sprintf("%s line %d: %s comes from an address or a folder and not from the index", printable(l.rel), line, short(name)),
+		"it is not installed", "put a wheel of it into the folder and name it in requirements.txt: ./NAME.whl")
+}
+
+// uvList is uv.lock, version 1: https://docs.astral.sh/uv/concepts/projects/layout/.
+type uvList struct {
+	Package []struct {
+		Name    string         `toml:"name"`
+		Version string         `toml:"version"`
+		Source  map[string]any `toml:"source"`
+		Markers []string       `toml:"resolution-markers"`
+		Needs   []struct {
+			Name   string   `toml:"name"`
+			Marker string   `toml:"marker"`
+			Extra  []string `toml:"extra"`
+		} `toml:"dependencies"`
+	} `toml:"package"`
+}
+
+// uv reads uv.lock: what the project itself needs is asked for, and every version in
+// the list is kept to. The list is made for all systems at once, so that most of it may
+// not be asked for here.
+func (l *pipList) uv(data []byte) {
+	var u uvList
+	if !l.toml(l.rel, data, &u) {
+		return
+	}
+	for _, p := range u.Package {
+		line := l.at(p.Name)
+		switch {
+		case isProject(p.Source):
+			for _, n := range p.Needs {
+				text := n.Name
+				if len(n.Extra) > 0 {
+					text += "[" + strings.Join(n.Extra, ",") + "]"
+				}
+				if n.Marker != "" {
+					text += " ; " + n.Marker
+				}
+				l.req.pinned(l.rel, lineWith(l.lines, `{ name = "`+n.Name+`"`, line), text, false)
+			}
+		case p.Source["registry"] == nil:
+			l.other(line, p.Name)
+		default:
+			marker := ""
+			if len(p.Markers) > 0 {
+				marker = "(" + strings.Join(p.Markers, ") or (") + ")"
+			}
+			l.pin(line, p.Name, p.Version, marker, true)
+		}
+	}
+}
+
+// isProject tells whether an entry of uv.lock is the project that the list is for.
+func isProject(source map[string]any) bool {
+	return source["virtual"] == "." || source["editable"] == "." || source["directory"] == "."
+}
+
+// pylock reads pylock.toml (PEP 751), which lists what to install here.
+func (l *pipList) pylock(data []byte) {
+	var p struct {
+		Packages []struct {
+			Name    string `toml:"name"`
+			Version string `toml:"version"`
+			Marker  string `toml:"marker"`
+			VCS     any    `toml:"vcs"`
+			Folder  any    `toml:"directory"`
+			Archive any    `toml:"archive"`
+		} `toml:"packages"`
+	}
+	if !l.toml(l.rel, data, &p) {
+		return
+	}
+	for _, k := range p.Packages {
+		line := l.at(k.Name)
+		switch {
+		case k.VCS != nil || k.Folder != nil || k.Archive != nil || k.Version == "":
+			l.other(line, k.Name)
+		case strings.Contains(k.Marker, "extras") || strings.Contains(k.Marker, "dependency_groups"):
+			l.info("lock-group", l.rel, line, fmt.Sprintf("%s line %d: %s belongs to an extra or a group", printable(l.rel), line, short(k.Name)), "it is not installed", "name it in requirements.txt if the lesson needs it")
+		default:
+			l.pin(line, k.Name, k.Version, k.Marker, false)
+		}
+	}
+}
+
+// pipfile reads Pipfile.lock, whose default packages are installed.
+func (l *pipList) pipfile(data []byte) {
+	type entry struct {
+		Version string   `json:"version"`
+		Markers string   `json:"markers"`
+		Hashes  []string `json:"hashes"`
+	}
+	var p struct {
+		Meta struct {
+			Requires struct {
+				Python string `json:"python_version"`
+			} `json:"requires"`
+		} `json:"_meta"`
+		Default map[string]entry `json:"default"`
+	}
+	if err := json.Unmarshal(data, &p); err != nil {
+		l.error("json-syntax", l.rel, 1, printable(l.rel)+" cannot be read as JSON", "make it again with pipenv lock, or remove it")
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Default)) {
+		e := p.Default[name]
+		line := lineWith(l.lines, `"`+name+`": {`, 1)
+		version, ok := strings.CutPrefix(e.Version, "==")
+		if !ok {
+			l.other(line, name)
+			continue
+		}
+		l.pin(line, name, version, e.Markers, false)
+	}
+	if m := runtimePython.FindStringSubmatch("python-" + p.Meta.Requires.Python); m != nil && len(l.files) == 0 {
+		l.runtimeWord(l.rel, lineWith(l.lines, `"python_version"`, 1), printable(l.rel), m[0])
+	}
+}
