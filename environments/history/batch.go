@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // errMissing says that there is no object of that name.
@@ -28,10 +26,6 @@ type batch struct {
 	said *limited
 	dead bool
 }
-
-// maxMemory of a reader, in bytes of address space: a small file can claim to unpack to
-// far more than the machine has.
-const maxMemory = 2 << 30
 
 // startBatch starts a reader. It belongs to the caller, who closes it.
 func startBatch(p program) (*batch, error) {
@@ -51,8 +45,7 @@ func startBatch(p program) (*batch, error) {
 	if err := b.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("git cat-file: %w", err)
 	}
-	// It reads no object before it is asked for one.
-	_ = unix.Prlimit(b.cmd.Process.Pid, unix.RLIMIT_AS, &unix.Rlimit{Cur: maxMemory, Max: maxMemory}, nil)
+	poor(b.cmd)
 	return b, nil
 }
 

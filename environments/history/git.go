@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // settings are given to every git command. The repository's own configuration is the
@@ -57,7 +59,12 @@ type program struct {
 	path string   // of the binary
 	dir  string   // the repository
 	lock *os.File // the writer's lock, which the command then holds too; nil for readers
+	poor bool     // it reads what a stranger made: at most maxMemory
 }
+
+// maxMemory of a command, in bytes of address space: a small file can claim to unpack
+// to far more than the machine has.
+const maxMemory = 2 << 30
 
 // command prepares a command that ends within a second or so after ctx.
 func (p program) command(ctx context.Context, args ...string) *exec.Cmd {
@@ -76,13 +83,25 @@ func (p program) run(ctx context.Context, in io.Reader, out io.Writer, args ...s
 	c := p.command(ctx, args...)
 	said := &limited{left: 4 << 10}
 	c.Stdin, c.Stdout, c.Stderr = in, out, said
-	if err := c.Run(); err != nil {
+	err := c.Start()
+	if err == nil {
+		if p.poor {
+			poor(c)
+		}
+		err = c.Wait()
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
 		return fmt.Errorf("git %s: %w%s", args[0], err, said)
 	}
 	return nil
+}
+
+// poor limits a command that has just been started, and waits for its input.
+func poor(c *exec.Cmd) {
+	_ = unix.Prlimit(c.Process.Pid, unix.RLIMIT_AS, &unix.Rlimit{Cur: maxMemory, Max: maxMemory}, nil)
 }
 
 // lines runs a command and gives the lines of its output, at most 16 MB of them.

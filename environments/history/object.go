@@ -87,7 +87,7 @@ type identity struct {
 // ourselves writes everything that is not imported: nobody's name is recorded.
 const ourselves = "conjured <conjured@localhost>"
 
-var identityForm = regexp.MustCompile(`^([^<>\x00-\x1f\x7f]{0,200}<[^<>\x00-\x1f\x7f]{0,200}>) ([0-9]{1,10}) [+-][0-9]{4}$`)
+var identityForm = regexp.MustCompile(`^([^<>\x00-\x1f\x7f]{0,200})<([^<>\x00-\x1f\x7f]{0,200})> ([0-9]{1,10}) [+-][0-9]{4}$`)
 
 // parseIdentity reads a line of a commit. A line of another form, or with bytes that
 // could mislead a reader, becomes our own name at the beginning of time.
@@ -96,11 +96,12 @@ func parseIdentity(s string) identity {
 	if m == nil {
 		return identity{who: ourselves, when: time.Unix(0, 0).UTC()}
 	}
-	sec, _ := strconv.ParseInt(m[2], 10, 64)
+	sec, _ := strconv.ParseInt(m[3], 10, 64)
 	who := strings.TrimSpace(strings.ToValidUTF8(m[1], "?"))
-	if strings.HasPrefix(who, "<") {
-		who = "nobody " + who
+	if who == "" {
+		who = "nobody"
 	}
+	who += " <" + strings.Join(strings.Fields(strings.ToValidUTF8(m[2], "?")), "") + ">"
 	return identity{who: who, when: time.Unix(sec, 0).UTC()}
 }
 
