@@ -15,6 +15,12 @@ import (
 // finishes or drops.
 const pending = ".next"
 
+// Next is the label of what a change of the teacher's folder made, until it is promoted.
+const Next Label = "next"
+
+// Managed tells whether l moves by promoting and rolling back, and not by hand.
+func (l Label) Managed() bool { return l == Current || l == Previous || l == Next }
+
 func (s *Store) labelDir(env Name) string { return filepath.Join(s.root, "label", string(env)) }
 
 // Label gives the complete generation that a label points at, else ErrNoGeneration.
@@ -83,10 +89,12 @@ func (s *Store) Flip(l Label, g Generation) error {
 	if n, err := s.target(g.Env, string(l)); err == nil && n == g.Number {
 		return nil
 	}
-	var err error
-	if l == Current {
+	err := s.unmark(g.Env, retired)
+	switch {
+	case err != nil:
+	case l == Current:
 		err = s.flipCurrent(g)
-	} else {
+	default:
 		err = s.relink(g.Env, string(l), g.Number)
 	}
 	if err != nil {
@@ -96,7 +104,8 @@ func (s *Store) Flip(l Label, g Generation) error {
 }
 
 // flipCurrent writes the intent, then previous, then current. A cut after the intent
-// leaves the old state, a cut after previous one that Repair finishes.
+// leaves the old state, a cut after previous one that Repair finishes. A damaged
+// generation does not become previous: nobody could roll back to it.
 func (s *Store) flipCurrent(g Generation) error {
 	if err := s.cool(g.Env, g.Number); err != nil {
 		return err
@@ -104,9 +113,9 @@ func (s *Store) flipCurrent(g Generation) error {
 	if err := s.relink(g.Env, pending, g.Number); err != nil {
 		return err
 	}
-	old, err := s.target(g.Env, string(Current))
+	old, err := s.Current(g.Env)
 	if err == nil {
-		if err := s.relink(g.Env, string(Previous), old); err != nil {
+		if err := s.relink(g.Env, string(Previous), old.Number); err != nil {
 			return err
 		}
 	}
@@ -157,6 +166,47 @@ func (s *Store) settle(dir string) error {
 	return syncDir(dir)
 }
 
+// Unlabel takes a label away; one that is not there is no error. Current cannot be taken
+// away alone: see Retire.
+func (s *Store) Unlabel(env Name, l Label) error {
+	if err := errors.Join(env.Check(), l.Check()); err != nil {
+		return err
+	}
+	if l == Current {
+		return fmt.Errorf("cannot remove label %s@%s: kernels start from it", env, l)
+	}
+	return s.unlink(env, string(l))
+}
+
+// unlink removes an entry of env's label directory, if it is there.
+func (s *Store) unlink(env Name, entry string) error {
+	path := filepath.Join(s.labelDir(env), entry)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := s.step("remove " + entry); err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("cannot remove %s of %s: %w", entry, env, err)
+	}
+	return s.settle(s.labelDir(env))
+}
+
+// Promote makes next current, and what was current previous; next vanishes. There is no
+// moment without a current, and after a cut Repair gives the old or the new state.
+// ErrNoGeneration if there is no next one.
+func (s *Store) Promote(env Name) (Generation, error) {
+	g, err := s.Label(env, Next)
+	if err != nil {
+		return Generation{}, fmt.Errorf("cannot promote: %w", err)
+	}
+	if err := s.Flip(Current, g); err != nil {
+		return Generation{}, err
+	}
+	return g, errors.Join(s.Unlabel(env, Next), s.unmark(env, held))
+}
+
 // Rollback swaps current and previous and gives the generation that is current now.
 // It needs no network and builds nothing. ErrNoGeneration if there is no previous one.
 func (s *Store) Rollback(env Name) (Generation, error) {
@@ -164,5 +214,16 @@ func (s *Store) Rollback(env Name) (Generation, error) {
 	if err != nil {
 		return Generation{}, fmt.Errorf("cannot roll back: %w", err)
 	}
-	return g, s.Flip(Current, g)
+	return g, s.RollbackTo(g)
+}
+
+// RollbackTo makes g current, and remembers what was current as Held: it does not come
+// back until somebody asks for it.
+func (s *Store) RollbackTo(g Generation) error {
+	if now, err := s.Current(g.Env); err == nil && now.ID != g.ID {
+		if err := s.Hold(g.Env, now.ID); err != nil {
+			return err
+		}
+	}
+	return s.Flip(Current, g)
 }

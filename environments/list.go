@@ -9,6 +9,8 @@ import (
 // Listed is one environment, for people and scripts.
 type Listed struct {
 	Env         Name               `json:"env"`
+	Retired     bool               `json:"retired,omitempty"` // nobody asks for it any more
+	Held        string             `json:"held,omitempty"`    // the manifest that somebody rolled back from
 	Generations []ListedGeneration `json:"generations"` // oldest first, also incomplete ones
 }
 
@@ -17,6 +19,7 @@ type ListedGeneration struct {
 	Number   int       `json:"number"`
 	State    State     `json:"state"`
 	Labels   []Label   `json:"labels"`
+	Pinned   bool      `json:"pinned,omitempty"`
 	ID       string    `json:"id,omitempty"`
 	Python   string    `json:"python,omitempty"`
 	Packages int       `json:"packages"`
@@ -31,7 +34,10 @@ type Shown struct {
 	Packages []Package `json:"packages"`
 }
 
-// List gives every environment of the store; never nil.
+// Environments lists the names that have generations or labels, or once had.
+func (s *Store) Environments() ([]Name, error) { return s.names() }
+
+// List gives every environment of the store that has a generation; never nil.
 func (s *Store) List() ([]Listed, error) {
 	names, err := s.names()
 	if err != nil {
@@ -43,13 +49,15 @@ func (s *Store) List() ([]Listed, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, l)
+		if len(l.Generations) > 0 { // else only its last number is left
+			out = append(out, l)
+		}
 	}
 	return out, nil
 }
 
 func (s *Store) list(env Name) (Listed, error) {
-	out := Listed{Env: env, Generations: []ListedGeneration{}}
+	out := Listed{Env: env, Retired: s.Retired(env), Held: s.Held(env), Generations: []ListedGeneration{}}
 	numbers, err := s.numbers(env)
 	if err != nil {
 		return out, err
@@ -58,8 +66,12 @@ func (s *Store) list(env Name) (Listed, error) {
 	if err != nil {
 		return out, err
 	}
+	pins, err := s.Pins(env)
+	if err != nil {
+		return out, err
+	}
 	for _, n := range numbers {
-		e := ListedGeneration{Number: n, State: Building, Labels: labelsOf(labels, n)}
+		e := ListedGeneration{Number: n, State: Building, Labels: labelsOf(labels, n), Pinned: slices.Contains(pins, n)}
 		if g, err := s.Generation(env, n); err == nil {
 			e.State, e.ID, e.Python, e.Packages, e.Built = g.State, g.ID, g.Manifest.Python, len(g.Manifest.Packages), g.Built
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -28,7 +29,7 @@ func (s *Store) Repair(ctx context.Context) (Repaired, error) {
 		return r, err
 	}
 	for _, env := range names {
-		for _, f := range []func(Name, *Repaired) error{s.finishFlip, s.repairLabels, s.dropIncomplete} {
+		for _, f := range []func(Name, *Repaired) error{s.finishFlip, s.finishRetire, s.repairLabels, s.finishPromote, s.dropIncomplete, s.dropOrphans} {
 			if err := errors.Join(ctx.Err(), f(env, &r)); err != nil {
 				return r, fmt.Errorf("cannot repair environment %s: %w", env, err)
 			}
@@ -142,4 +143,50 @@ func (s *Store) dropIncomplete(env Name, r *Repaired) error {
 		}
 	}
 	return s.dropHot(env)
+}
+
+// finishRetire takes the labels that a cut left on a retired environment.
+func (s *Store) finishRetire(env Name, _ *Repaired) error {
+	if !s.Retired(env) {
+		return nil
+	}
+	return s.Retire(env)
+}
+
+// finishPromote drops a next that became current: the cut came before its last step.
+func (s *Store) finishPromote(env Name, r *Repaired) error {
+	next, err := s.target(env, string(Next))
+	if err != nil {
+		return nil // none
+	}
+	if now, err := s.target(env, string(Current)); err != nil || now != next {
+		return nil
+	}
+	r.Labels = append(r.Labels, fmt.Sprintf("%s@%s", env, Next))
+	return s.unlink(env, string(Next))
+}
+
+// dropOrphans removes what lies beside generations that are gone.
+func (s *Store) dropOrphans(env Name, r *Repaired) error {
+	numbers, err := s.numbers(env)
+	if err != nil {
+		return err
+	}
+	for _, dir := range []string{s.specDir(env), s.pinDir(env)} {
+		es, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, e := range es {
+			n, err := strconv.Atoi(e.Name())
+			if err != nil || slices.Contains(numbers, n) {
+				continue
+			}
+			r.Scratch++
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

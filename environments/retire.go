@@ -1,0 +1,102 @@
+package environments
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Marks in an environment's label directory. They begin with a dot, so no label can
+// have their name.
+const (
+	retired = ".retired" // nobody asks for the environment any more
+	held    = ".held"    // the manifest that somebody rolled back from
+	foreign = ".foreign" // it came with a history of another box
+)
+
+// Retire takes current, previous and next from an environment that nobody asks for any
+// more. Its other labels and pins stay; the rest goes at the next GC. The mark comes
+// first, so that Repair can finish; the next Flip takes it away again.
+func (s *Store) Retire(env Name) error {
+	if err := env.Check(); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(s.labelDir(env)); errors.Is(err, fs.ErrNotExist) {
+		return nil // it never was in use
+	}
+	if !s.Retired(env) {
+		if err := s.write(filepath.Join(s.labelDir(env), retired), nil, 0o644); err != nil {
+			return fmt.Errorf("cannot retire %s: %w", env, err)
+		}
+	}
+	for _, l := range []Label{Next, Previous, Current} {
+		if err := s.unlink(env, string(l)); err != nil {
+			return fmt.Errorf("cannot retire %s: %w", env, err)
+		}
+	}
+	return s.unmark(env, held)
+}
+
+// Retired tells whether nobody asks for env any more.
+func (s *Store) Retired(env Name) bool {
+	_, err := os.Lstat(filepath.Join(s.labelDir(env), retired))
+	return err == nil
+}
+
+// Hold remembers the manifest that somebody rolled back from, so that the same wish of
+// the folder, still there, does not undo it. "" forgets.
+func (s *Store) Hold(env Name, id string) error {
+	if id == "" {
+		return s.unmark(env, held)
+	}
+	if b, err := hex.DecodeString(id); err != nil || len(b) != 32 {
+		return fmt.Errorf("cannot hold %.80q back: not a manifest", id)
+	}
+	if s.Held(env) == id {
+		return nil
+	}
+	if err := mkdir(s.labelDir(env), 0o755); err != nil {
+		return fmt.Errorf("cannot hold a manifest of %s back: %w", env, err)
+	}
+	if err := s.write(filepath.Join(s.labelDir(env), held), []byte(id+"\n"), 0o644); err != nil {
+		return fmt.Errorf("cannot hold a manifest of %s back: %w", env, err)
+	}
+	return nil
+}
+
+// Held is the manifest that somebody rolled back from; "" when there is none.
+func (s *Store) Held(env Name) string {
+	b, err := readSmall(filepath.Join(s.labelDir(env), held))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// Adopt remembers that env came with a history from elsewhere: nobody's folder asks for
+// it, and yet it stays. Disown forgets that.
+func (s *Store) Adopt(env Name) error {
+	if err := env.Check(); err != nil || s.Imported(env) {
+		return err
+	}
+	if err := mkdir(s.labelDir(env), 0o755); err != nil {
+		return fmt.Errorf("cannot adopt %s: %w", env, err)
+	}
+	return s.write(filepath.Join(s.labelDir(env), foreign), nil, 0o644)
+}
+
+// Disown forgets that env came from elsewhere.
+func (s *Store) Disown(env Name) error { return s.unmark(env, foreign) }
+
+// Imported tells whether env came with a history from elsewhere.
+func (s *Store) Imported(env Name) bool {
+	_, err := os.Lstat(filepath.Join(s.labelDir(env), foreign))
+	return err == nil
+}
+
+// unmark removes a mark, if it is there.
+func (s *Store) unmark(env Name, mark string) error { return s.unlink(env, mark) }
