@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"layers":                      {"notice", "progress", "custom", "engine", "."},
 	"environments":                {"notice", "progress"},
 	"environments/history":        {"notice"},
+	"environments/registry":       {"notice", "progress", "environments", "environments/history"},
 	"hub":                         {"notice", "progress", "users", "homes", "engine"},
 	"gateway":                     {"notice", "progress", "api"},
 	"gateway/desk":                {"notice", "progress", "gateway/session"},

@@ -19,7 +19,7 @@ const (
 	AddOnly Class = "add-only" // nothing that is there changes: running kernels may get it
 	Patch   Class = "patch"    // small changes of version or build: a new kernel gets it
 	Major   Class = "major"    // another Python, a package gone, a big step of a version
-	System  Class = "system"   // the system's own packages: everything restarts
+	Restart Class = "system"   // the system's own packages: everything restarts
 )
 
 // Change is what happens to one package. From is "" for one that is added, To for one
@@ -146,7 +146,7 @@ func (c Changes) Class() Class {
 	big := func(ch Change) bool { return major(ch.From) != major(ch.To) }
 	switch {
 	case slices.ContainsFunc(all, func(ch Change) bool { return ch.Kind == Apt }):
-		return System
+		return Restart
 	case c.Python != nil, c.Platform != nil, len(c.Removed) > 0,
 		slices.ContainsFunc(c.Upgraded, big), slices.ContainsFunc(c.Downgraded, big):
 		return Major
@@ -185,7 +185,7 @@ func (c Changes) Sentence(display string) string {
 		return "nothing changes in " + display
 	case AddOnly:
 		return title(display) + " " + did[0] + "; nothing else changes"
-	case System:
+	case Restart:
 		return title(display) + " " + listed(did) + "; the class restarts for a moment"
 	}
 	return title(display) + " " + listed(did) + "; kernels that run keep what they have until they are restarted"

@@ -121,7 +121,8 @@ func (s *Store) discard(g Generation) (bool, error) {
 	if err := s.remove(dir); err != nil {
 		return false, err
 	}
-	return true, os.RemoveAll(filepath.Join(s.specDir(g.Env), strconv.Itoa(g.Number)))
+	n := strconv.Itoa(g.Number)
+	return true, errors.Join(os.RemoveAll(filepath.Join(s.specDir(g.Env), n)), os.RemoveAll(filepath.Join(s.tagDir(g.Env), n)))
 }
 
 // forget removes the oldest entries of a cache directory beyond keep.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // maxAsked bounds the files that a generation was asked for with: 8 MiB in all.
@@ -58,6 +59,37 @@ func (s *Store) Spec(env Name, n int) map[string][]byte {
 	}
 	return files
 }
+
+// KeepTag keeps the tag that the history has for a generation, so that a history that is
+// made again gives it the same name. The same tag again is not written.
+func (s *Store) KeepTag(g Generation, tag string) error {
+	if err := g.Env.Check(); err != nil || s.KeptTag(g) == tag {
+		return err
+	}
+	path := s.tagPath(g)
+	if err := mkdir(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("cannot keep a tag: %w", err)
+	}
+	if err := s.write(path, []byte(tag+"\n"), 0o600); err != nil {
+		return fmt.Errorf("cannot keep a tag: %w", err)
+	}
+	return nil
+}
+
+// KeptTag gives the tag that KeepTag kept; "" when there is none.
+func (s *Store) KeptTag(g Generation) string {
+	b, err := readSmall(s.tagPath(g))
+	if err != nil || g.Env.Check() != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func (s *Store) tagPath(g Generation) string {
+	return filepath.Join(s.tagDir(g.Env), strconv.Itoa(g.Number))
+}
+
+func (s *Store) tagDir(env Name) string { return filepath.Join(s.root, "store", "tag", string(env)) }
 
 func same(a, b map[string][]byte) bool {
 	return maps.EqualFunc(a, b, slices.Equal[[]byte])

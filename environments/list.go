@@ -11,7 +11,7 @@ type Listed struct {
 	Env         Name               `json:"env"`
 	Retired     bool               `json:"retired,omitempty"` // nobody asks for it any more
 	Held        string             `json:"held,omitempty"`    // the manifest that somebody rolled back from
-	Generations []ListedGeneration `json:"generations"` // oldest first, also incomplete ones
+	Generations []ListedGeneration `json:"generations"`       // oldest first, also incomplete ones
 }
 
 // ListedGeneration is one line of a list of generations.

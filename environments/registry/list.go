@@ -1,0 +1,76 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/environments/history"
+)
+
+// Listed is one environment, with what the history knows of it.
+type Listed struct {
+	environments.Listed
+	Tags    map[int]string // by number of the generation; without those that have none
+	Waiting *Outcome       // what is at next and needs somebody's word; nil: nothing
+}
+
+// List gives every environment that has a generation. A history that cannot be read
+// leaves the tags out.
+func (r *Registry) List(ctx context.Context) ([]Listed, error) {
+	done, err := r.changing.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	all, err := r.c.Store.List()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Listed, 0, len(all))
+	for _, e := range all {
+		l := Listed{Listed: e, Tags: map[int]string{}}
+		for _, g := range e.Generations {
+			if full, err := r.c.Store.Generation(e.Env, g.Number); err == nil {
+				if tag := r.tagFor(ctx, full); tag != "" {
+					l.Tags[g.Number] = tag
+				}
+			}
+		}
+		l.Waiting = r.waiting(e.Env)
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// waiting says what waits at next of env, if it does.
+func (r *Registry) waiting(env environments.Name) *Outcome {
+	next, err := r.c.Store.Label(env, environments.Next)
+	if err != nil {
+		return nil
+	}
+	now, _ := r.c.Store.Current(env)
+	o := Outcome{Env: string(env), Did: Waiting, Generation: next.Number}
+	o.compare(now, next, shown(next))
+	n, waits := r.waits(now, next, o)
+	if !waits {
+		return nil
+	}
+	o.add(n)
+	return &o
+}
+
+// Log gives the newest n entries of env's history, the newest first.
+func (r *Registry) Log(ctx context.Context, env environments.Name, n int) ([]history.Entry, error) {
+	if err := checkName(string(env)); err != nil {
+		return nil, err
+	}
+	done, err := r.changing.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if r.history == nil {
+		return nil, noHistory(env, errNoHistory)
+	}
+	return r.history.Log(ctx, string(env), n)
+}

@@ -1,0 +1,54 @@
+package registry
+
+import (
+	"github.com/conjuring/conjured/environments"
+)
+
+// Move is news: new kernels of an environment get other packages.
+type Move struct {
+	Env     environments.Name
+	From    environments.Generation // its Number is 0 when the environment is new
+	To      environments.Generation
+	Changes environments.Changes
+}
+
+// move queues the news that env's kernels start from another generation. Running kernels
+// get what is only added at once.
+func (r *Registry) move(from, to environments.Generation) {
+	if from.Number == to.Number {
+		return
+	}
+	m := Move{Env: to.Env, From: from, To: to, Changes: environments.Diff(from.Manifest, to.Manifest)}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.moves = append(r.moves, m)
+}
+
+// tell hands the queued moves on, in order. Who is in the middle of it, or is called by
+// it, leaves the rest to it. No turn is held, so that whoever is told may use the verbs.
+func (r *Registry) tell() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.telling {
+		return
+	}
+	r.telling = true
+	defer func() { r.telling = false }()
+	for len(r.moves) > 0 {
+		m := r.moves[0]
+		r.moves = r.moves[1:]
+		if r.c.Moved == nil {
+			continue
+		}
+		r.mu.Unlock()
+		r.c.Moved(m)
+		r.mu.Lock()
+	}
+}
+
+// notify tells what nobody asked about.
+func (r *Registry) notify(code, what, means, do string) {
+	if r.c.Notify != nil {
+		r.c.Notify(warning(code, what, means, do))
+	}
+}

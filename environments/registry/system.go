@@ -1,0 +1,40 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/conjuring/conjured/environments"
+)
+
+// SystemName is the environment of the system's own packages, which is an image.
+const SystemName = environments.System
+
+// System has the verbs of a Registry for the images of the system. What it calls a
+// generation is an image; references are labels, tags or digests.
+type System interface {
+	List(ctx context.Context) ([]environments.Listed, error)
+	Label(ctx context.Context, label, ref string) (Outcome, error)
+	Rollback(ctx context.Context, ref string) (Outcome, error)
+}
+
+func (r *Registry) systemLabel(ctx context.Context, label, ref string) (Outcome, error) {
+	if r.c.System == nil {
+		return Outcome{Env: string(SystemName)}.failed(noSystem())
+	}
+	if err := checkLabel(environments.Label(label)); err != nil {
+		return Outcome{Env: string(SystemName)}.failed(err)
+	}
+	return r.c.System.Label(ctx, label, ref)
+}
+
+func (r *Registry) systemRollback(ctx context.Context, ref string) (Outcome, error) {
+	if r.c.System == nil {
+		return Outcome{Env: string(SystemName)}.failed(noSystem())
+	}
+	return r.c.System.Rollback(ctx, ref)
+}
+
+func noSystem() error {
+	return refused("environment-no-system", "the system's own packages cannot be rolled back or labelled here yet",
+		"the class keeps the system it has", "change apt.txt or base.Dockerfile back and apply the folder again", nil)
+}
