@@ -30,7 +30,7 @@ before is at previous.
 
 Exit codes: 0 done, or nothing to do; 1 failed; 2 wrong use; 3 waits for approval, or some of
 several environments failed; 10 conjured does not run; 130 interrupted.`,
-		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: noVerb, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	env.AddCommand(newEnvList(g), newEnvShow(g))
 	env.AddCommand(newEnvDiff(g))
@@ -39,6 +39,18 @@ several environments failed; 10 conjured does not run; 130 interrupted.`,
 	env.AddCommand(newEnvActivate(g))
 	env.AddCommand(newEnvGC(g), newEnvLog(g), newEnvImport(g), newEnvExport(g), newEnvRepair(g))
 	return env
+}
+
+// noVerb refuses a word that is no verb, with the nearest one.
+func noVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var verbs []string
+	for _, c := range cmd.Commands() {
+		verbs = append(verbs, c.Name())
+	}
+	return usageError{fmt.Errorf("there is no command env %s; did you mean env %s?", args[0], nearest(args[0], verbs))}
 }
 
 func newEnvList(g *global) *cobra.Command {

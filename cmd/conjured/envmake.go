@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/conjuring/conjured/api"
@@ -18,7 +20,6 @@ func (m *making) flags(cmd *cobra.Command) {
 	f.BoolVar(&m.q.Upgrade, "upgrade", false, "take the newest versions of everything, not as few changes as possible")
 	f.StringSliceVar(&m.q.Packages, "upgrade-package", nil, "take the newest version of this package; may be given more than once")
 	f.BoolVar(&m.q.Offline, "offline", false, "use only what is on this machine; what is missing is listed")
-	cmd.MarkFlagsMutuallyExclusive("upgrade", "upgrade-package")
 }
 
 func (g *global) making(v api.EnvVerb, cmd *cobra.Command) *cobra.Command {
@@ -28,6 +29,9 @@ func (g *global) making(v api.EnvVerb, cmd *cobra.Command) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if m.q.Names, err = m.names(args); err != nil {
 			return err
+		}
+		if m.q.Upgrade && len(m.q.Packages) > 0 {
+			return usageError{errors.New("--upgrade is everything already: leave one of it and --upgrade-package out")}
 		}
 		return g.doEnv(cmd.Context(), v, m.q)
 	}
