@@ -72,7 +72,7 @@ func condaFile(address string) (name, version, build string, ok bool) {
 		return "", "", "", false
 	}
 	j := strings.LastIndexByte(stem[:i], '-')
-	if j < 1 {
+	if j < 1 || j+1 == i || i+1 == len(stem) {
 		return "", "", "", false
 	}
 	return stem[:j], stem[j+1 : i], stem[i+1:], true

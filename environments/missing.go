@@ -3,6 +3,7 @@ package environments
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -74,10 +75,25 @@ func (s *Store) unpacked(note string, hashes []string) bool {
 	})
 }
 
-// holdsConda tells whether a package of conda is there, unpacked.
+// holdsConda tells whether a package of conda is there, from the archive that p names:
+// unpacked, which the 32 last bytes of STEM.lock say, or as the archive itself. See
+// build/condastore.py.
 func (s *Store) holdsConda(p Package) (bool, error) {
-	_, err := os.Stat(filepath.Join(s.root, "store/conda", p.Name+"-"+p.Version+"-"+p.Build, "info", "index.json"))
-	return err == nil, ignore(err)
+	store := filepath.Join(s.root, "store/conda")
+	for _, h := range p.Hashes {
+		sum := strings.TrimPrefix(h, "sha256:")
+		mark, err := readSmall(filepath.Join(store, "pkgs", p.Name+"-"+p.Version+"-"+p.Build+".lock"))
+		if ignore(err) != nil {
+			return false, err
+		}
+		if len(mark) == 40 && hex.EncodeToString(mark[8:]) == sum {
+			return true, nil
+		}
+		if kept, err := filepath.Glob(filepath.Join(store, "archives", sum+".*")); len(kept) > 0 || err != nil {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // ignore drops the error that says that something is not there.
