@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"client":                      {"api", "notice", "progress"},
 	"internal/needs":              {},
 	"internal/wheeltest":          {"internal/roughnet"},
-	"environments/enginetest":     {"internal/condatest", "internal/needs", "internal/wheeltest"},
+	"environments/enginetest":     {"internal/condatest", "internal/needs", "internal/roughnet", "internal/wheeltest"},
 	"internal/condatest":          {"internal/roughnet"},
 	"internal/roughnet":           {},
 	"systemd":                     {},

@@ -2,14 +2,12 @@ package enginetest
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/conjuring/conjured/internal/condatest"
 )
@@ -26,7 +24,10 @@ func Conda(t *testing.T, engine func(*testing.T, *World) Engine) {
 	t.Run("offline", func(t *testing.T) { condaOffline(t, w, e) })
 	t.Run("changes little", func(t *testing.T) { condaLocked(t, engine) })
 	t.Run("network goes", func(t *testing.T) { condaCut(t, engine) })
-	t.Run("stops", func(t *testing.T) { condaStops(t, engine) })
+	t.Run("stops", func(t *testing.T) {
+		w := NewWorld(t, "")
+		stops(t, &w.Channels.Network, engine(t, w), engine(t, NewWorldLike(t, w)), Ask{Conda: []string{"data"}}, Ask{Conda: []string{"app"}})
+	})
 }
 
 func condaResolves(t *testing.T, w *World, e Engine) {
@@ -98,13 +99,7 @@ func condaInstalls(t *testing.T, w *World, e Engine) {
 	if left := naming(t, first, condatest.Placeholder); len(left) > 0 {
 		t.Errorf("the placeholder is left in %v", left)
 	}
-	second := install(t, e, p)
-	if first == second {
-		t.Fatal("installed twice in one place")
-	}
-	if d := Differ(Tree(t, first), Tree(t, second), Own); len(d) > 0 && len(first) == len(second) {
-		t.Errorf("two installations of one plan differ:\n%s", strings.Join(d, "\n"))
-	}
+	same(t, first, install(t, e, p))
 }
 
 // Own tells what of a prefix is about the one installation and not about its content.
@@ -193,42 +188,5 @@ func condaCut(t *testing.T, engine func(*testing.T, *World) Engine) {
 	w.Channels.Cut("", 0)
 	if b, err := os.ReadFile(filepath.Join(install(t, e, p), "share/heavy")); err != nil || !bytes.Equal(b, noise(8<<20)) {
 		t.Errorf("after the network was back: %d bytes, %v", len(b), err)
-	}
-}
-
-// condaStops gives up in the middle. Two seconds are promised; what is more than ten is
-// not a slow machine.
-func condaStops(t *testing.T, engine func(*testing.T, *World) Engine) {
-	w := NewWorld(t, "")
-	e := engine(t, w)
-	p := plan(t, e, Ask{Conda: []string{"data"}})
-	w.Channels.Delay(10 * time.Minute)
-	for what, do := range map[string]func(context.Context) error{
-		"resolve": func(ctx context.Context) error {
-			_, err := engine(t, NewWorldLike(t, w)).Resolve(ctx, Ask{Conda: []string{"app"}})
-			return err
-		},
-		"install": func(ctx context.Context) error { _, err := e.Install(ctx, p); return err },
-	} {
-		before := len(w.Channels.Asked())
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- do(ctx) }()
-		for len(w.Channels.Asked()) == before {
-			select {
-			case err := <-done:
-				t.Fatalf("%s ended without asking: %v", what, err)
-			case <-time.After(10 * time.Millisecond):
-			}
-		}
-		cancel()
-		select {
-		case err := <-done:
-			if err == nil {
-				t.Errorf("%s was stopped and says that it worked", what)
-			}
-		case <-time.After(10 * time.Second):
-			t.Fatalf("%s does not stop", what)
-		}
 	}
 }

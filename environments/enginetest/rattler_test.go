@@ -115,3 +115,7 @@ func (r *rattler) Install(ctx context.Context, p Plan) (string, error) {
 }
 
 func TestRattler(t *testing.T) { Conda(t, newRattler) }
+
+func TestRattlerFullDisk(t *testing.T) {
+	FullDisk(t, newRattler, Ask{Conda: []string{"heavy"}}, 12<<20)
+}

@@ -22,8 +22,8 @@ func noise(n int) []byte {
 	return b
 }
 
-// inPrefix is how conda's records note the hash of a file that names the prefix.
-var inPrefix = regexp.MustCompile(`"sha256(_in_prefix)?": *"[0-9a-f]*"`)
+// inPrefix is how conda's records, and RECORD, note the hash of a file that names the prefix.
+var inPrefix = regexp.MustCompile(`"sha256(_in_prefix)?": *"[0-9a-f]*"|(?m)(\.\./bin/[^,\n]*),sha256=[^,]*,\d+`)
 
 // Tree is the content of a prefix, by path: kind, mode and hash of every file. Where a
 // file names the prefix, another prefix of the same length gives the same.
@@ -48,7 +48,7 @@ func Tree(t *testing.T, prefix string) map[string]string {
 			return err
 		default:
 			b, err := os.ReadFile(path)
-			h := sha256.Sum256(inPrefix.ReplaceAll(bytes.ReplaceAll(b, []byte(prefix), []byte("PREFIX")), nil))
+			h := sha256.Sum256(inPrefix.ReplaceAll(bytes.ReplaceAll(b, []byte(prefix), []byte("PREFIX")), []byte("$2")))
 			out[name] = fmt.Sprint("file ", info.Mode(), " ", hex.EncodeToString(h[:8]))
 			return err
 		}

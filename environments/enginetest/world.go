@@ -22,16 +22,24 @@ type World struct {
 // NewWorld makes a world whose engine works below root; "" is a new directory.
 func NewWorld(t *testing.T, root string) *World {
 	t.Helper()
-	if root == "" {
-		root = t.TempDir()
-	}
+	w := indexOnly(t, root)
 	python, err := condatest.Python{}.Package()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &World{
-		Channels: condatest.Serve(Forge(python), Bio()), Index: wheeltest.Serve(Wheels()...), Root: root, Python: python.Version,
+	w.Python = python.Version
+	w.Channels.Set(Forge(python))
+	w.Channels.Set(Bio())
+	return w
+}
+
+// indexOnly is a world whose channels are empty.
+func indexOnly(t *testing.T, root string) *World {
+	t.Helper()
+	if root == "" {
+		root = t.TempDir()
 	}
+	w := &World{Channels: condatest.Serve(), Index: wheeltest.Serve(Wheels()...), Root: root}
 	serve := func(h http.Handler) string {
 		srv := httptest.NewServer(h)
 		t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
