@@ -104,14 +104,14 @@ func (b *box) readKernels(ctx context.Context) error {
 		if env == environments.Base {
 			continue
 		}
-		_, err := b.store.Current(env)
+		g, err := b.store.Current(env)
 		if errors.Is(err, environments.ErrNoGeneration) {
 			continue // it is being made, or failed: a kernel that cannot start is not shown
 		}
 		if err != nil {
 			return err
 		}
-		k := environments.KernelOf(env, s.Display, nil)
+		k := environments.KernelOf(env, s.Display, g.Kernel)
 		if slices.ContainsFunc(all, func(o seenKernel) bool { return o.Dir == k.Dir }) {
 			k.Dir = "env-" + string(env) // two names that Jupyter takes for one
 		}
