@@ -16,8 +16,9 @@ type asking struct {
 	spec  Spec
 	from  place
 	req   *requirements
-	files []string // environment files that describe it
-	lock  string   // the lock of conda's that takes the place of those files' packages
+	conda map[string]int // where in spec.Conda a package was first named
+	files []string       // environment files that describe it
+	lock  string         // the lock of conda's that takes the place of those files' packages
 }
 
 // place is where an environment got its name.
@@ -130,7 +131,7 @@ func (a *asking) keep(rel string) {
 // finish is the spec with everything that was read for it.
 func (a *asking) finish() Spec {
 	s := a.spec
-	s.Pip, s.Wheels = a.req.out.Items, a.req.out.Wheels
+	s.Pip, s.Wheels, s.AllowBuild = a.req.out.Items, a.req.out.Wheels, a.build
 	if len(s.Conda) > 0 && len(s.Channels) == 0 {
 		first := s.Conda[0]
 		a.info("environment-no-channel", first.File, first.Line, fmt.Sprintf("%s names no channel for its packages", printable(first.File)),

@@ -20,7 +20,7 @@ type ReportAccount struct {
 	Row   int    `json:"row"` // 1-based line in users.csv
 }
 
-// ReportEnvironment is one environment*.yml of a [Report].
+// ReportEnvironment is one environment*.yml of a [Report], or one course's folder.
 type ReportEnvironment struct {
 	Name string `json:"name"`
 	File string `json:"file"`
@@ -49,6 +49,11 @@ func report(f *Folder, l notice.List) Report {
 	}
 	for _, e := range f.environments {
 		r.Environments = append(r.Environments, ReportEnvironment{Name: e.Name, File: e.File})
+	}
+	for _, s := range f.specs {
+		if s.Course != "" {
+			r.Environments = append(r.Environments, ReportEnvironment{Name: s.Display, File: s.Course + "/"})
+		}
 	}
 	return r
 }

@@ -133,30 +133,32 @@ func (a *asking) condaLine(file string, line int, text string) {
 // addConda keeps what is asked for once: of one file both lines count, and of two files
 // that describe one environment the later has the last word (E6).
 func (a *asking) addConda(l CondaLine, c condaSpec) {
-	for i, old := range a.spec.Conda {
-		o, _ := parseConda(old.Spec)
-		if o.name != c.name {
-			continue
+	i, again := a.conda[c.name]
+	if !again {
+		if a.conda == nil {
+			a.conda = map[string]int{}
 		}
-		where := fmt.Sprintf("%s line %d", printable(old.File), old.Line)
-		switch {
-		case old.File != l.File && (c.version != "" || o.version == ""):
+		a.conda[c.name] = len(a.spec.Conda)
+		a.spec.Conda = append(a.spec.Conda, l)
+		return
+	}
+	old := a.spec.Conda[i]
+	o, _ := parseConda(old.Spec)
+	where := fmt.Sprintf("%s line %d", printable(old.File), old.Line)
+	switch {
+	case old.File != l.File:
+		if c.version != "" || o.version == "" {
 			a.spec.Conda[i] = l
-			return
-		case old.File != l.File:
-			return
-		case o.version != c.version && condaPin.MatchString(o.version) && condaPin.MatchString(c.version):
-			a.error("environment-contradiction", l.File, l.Line, fmt.Sprintf("%s line %d asks for %s, and %s for %s", printable(l.File), l.Line, short(l.Spec), where, short(old.Spec)), "keep one of the two lines")
-			return
 		}
+	case o.version != c.version && condaPin.MatchString(o.version) && condaPin.MatchString(c.version):
+		a.error("environment-contradiction", l.File, l.Line, fmt.Sprintf("%s line %d asks for %s, and %s for %s", printable(l.File), l.Line, short(l.Spec), where, short(old.Spec)), "keep one of the two lines")
+	default:
 		a.warn("environment-again", l.File, l.Line, fmt.Sprintf("%s line %d names %s again, after line %d", printable(l.File), l.Line, c.name, old.Line),
 			"it is installed once, in a version that suits both lines", "remove one of the two lines")
-		if o == c {
-			return
+		if o != c {
+			a.spec.Conda = append(a.spec.Conda, l)
 		}
-		break
 	}
-	a.spec.Conda = append(a.spec.Conda, l)
 }
 
 // dependencies reads the list of packages of an environment file.

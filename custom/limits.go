@@ -13,6 +13,7 @@ const (
 	MaxPackages      = 2000      // packages in apt.txt, or requirements in all requirement files
 	MaxIncludes      = 50        // files reached by -r and -c
 	MaxLock          = 4 << 20   // bytes of a file of exact versions, such as uv.lock
+	MaxTotalLocks    = 16 << 20  // bytes of all of them
 	MaxLockNodes     = 400_000   // values in one of them that is YAML
 	MaxEnvironment   = 50        // environment*.yml files
 	MaxCourses       = 50        // folders of courses

@@ -226,10 +226,10 @@ func TestRequirementsRefused(t *testing.T) {
 		"-r /etc/passwd": "requirements-outside", "-r ../x.txt": "requirements-outside", "-r a/../../x": "requirements-outside", "-c ~/x": "requirements-outside",
 		"-r http://example.org/x": "requirements-url", "-r gone.txt": "requirements-include", "-r": "requirements-include", "-r home/x": "requirements-outside", "-r users.csv": "requirements-outside",
 		"/root/x-1-py3-none-any.whl": "requirements-outside", "../x-1-py3-none-any.whl": "requirements-outside", "./gone-1-py3-none-any.whl": "requirements-missing",
-		"./odd.whl": "requirements-wheel", "./shared": "requirements-directory", "x==${SECRET}": "requirements-variable", "-r requirements.txt": "requirements-cycle",
+		"./odd.whl": "requirements-wheel", "./x-1.tar.gz": "requirements-sdist", "./shared": "requirements-directory", "x==${SECRET}": "requirements-variable", "-r requirements.txt": "requirements-cycle",
 	} {
 		t.Run(strings.ReplaceAll(text, "/", "_"), func(t *testing.T) {
-			f, l := read(t, files{"requirements.txt": "tqdm\n" + text + "\n", "odd.whl": "x", "shared/x": "x"}, Options{})
+			f, l := read(t, files{"requirements.txt": "tqdm\n" + text + "\n", "odd.whl": "x", "x-1.tar.gz": "x", "shared/x": "x"}, Options{})
 			wantNotice(t, l, sevError, code, "requirements.txt", 2)
 			if n := len(f.Requirements().Items); n != 1 {
 				t.Errorf("%d items, want tqdm only", n)
@@ -351,6 +351,14 @@ func TestSettings(t *testing.T) {
 	_, l = read(t, files{"conjured.yaml": "class: [x]\nclas: y\n"}, Options{})
 	wantNotice(t, l, sevError, "settings-class", "conjured.yaml", 1)
 	wantNotice(t, l, sevError, "settings-key", "conjured.yaml", 2)
+	f, l = read(t, files{"conjured.yaml": "sdists: allow\n", "geo/requirements.txt": "x\n"}, Options{})
+	wantNoErrors(t, l)
+	want(t, "build", spec(t, f, "geo").AllowBuild && spec(t, f, "base").AllowBuild, true)
+	g, l := read(t, files{"conjured.yaml": "sdists: maybe\n", "geo/requirements.txt": "x\n"}, Options{})
+	wantNotice(t, l, sevError, "settings-sdists", "conjured.yaml", 1)
+	if spec(t, g, "geo").AllowBuild || g.Fingerprints().Environment == f.Fingerprints().Environment || g.Fingerprints().Code != f.Fingerprints().Code {
+		t.Error("building belongs to the environments and is off")
+	}
 	dir := filepath.Join(t.TempDir(), "physics", "custom")
 	must(t, os.MkdirAll(dir, 0o755))
 	f, _ = Read(t.Context(), dir, Options{})

@@ -67,7 +67,7 @@ func (m *members) students(name string) []string {
 
 func (m *members) rows(text string) {
 	in := csv.NewReader(strings.NewReader(text))
-	in.Comma, in.Comment, in.FieldsPerRecord, in.LazyQuotes, in.TrimLeadingSpace = memberSeparator(text), '#', -1, true, true
+	in.Comma, in.Comment, in.FieldsPerRecord, in.TrimLeadingSpace = memberSeparator(text), '#', -1, true
 	for count := 0; ; count++ {
 		row, err := in.Read()
 		var bad *csv.ParseError
@@ -116,7 +116,7 @@ func (m *members) row(line int, row []string) {
 		return
 	case a == nil:
 		m.warn("courses-course", CoursesCSV, line, fmt.Sprintf("%s: there is no course called %q", where, short(row[0])),
-			"the row does nothing", "write the name of a course's folder, or of an environment file: "+short(m.choices()))
+			"the row does nothing", m.choices())
 		return
 	case a.spec.Name == BaseEnvironment:
 		m.warn("courses-course", CoursesCSV, line, where+" is about base", "base is everybody's; the row does nothing", "remove the row")
@@ -127,7 +127,7 @@ func (m *members) row(line int, row []string) {
 	m.all[name] = m.all[name] || slices.Contains(row[1:], everybody)
 }
 
-// choices is the names that may stand in the first column.
+// choices says which names may stand in the first column.
 func (m *members) choices() string {
 	var out []string
 	for _, a := range m.asked {
@@ -135,8 +135,11 @@ func (m *members) choices() string {
 			out = append(out, a.spec.Display)
 		}
 	}
+	if len(out) == 0 {
+		return "make a folder for the course, with a requirements.txt in it"
+	}
 	slices.Sort(out)
-	return strings.Join(out, ", ")
+	return "write the name of a course's folder, or of an environment file: " + short(strings.Join(out, ", "))
 }
 
 // accounts is the students of one row; any number of columns may name one.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -70,12 +69,25 @@ func (a *asking) packaging(dir string, names []string) {
 	a.notFollowed(dir, names)
 }
 
-func (a *asking) condaLock(rel string) {
+// exactList reads a file of exact versions.
+func (a *asking) exactList(rel string) ([]byte, bool) {
 	data, ok := a.text(rel, MaxLock)
 	if data == nil || !ok {
-		return
+		return nil, false
+	}
+	if a.locks += len(data); a.locks > MaxTotalLocks {
+		a.error("lock-total", rel, 0, fmt.Sprintf("the lists of exact versions in this folder have more than %s together", sizeText(MaxTotalLocks)), "leave some out")
+		return nil, false
 	}
 	a.keep(rel)
+	return data, true
+}
+
+func (a *asking) condaLock(rel string) {
+	data, ok := a.exactList(rel)
+	if !ok {
+		return
+	}
 	root := a.yaml(rel, data, MaxLockNodes)
 	if root == nil {
 		return
@@ -90,12 +102,12 @@ func (a *asking) condaLock(rel string) {
 }
 
 func (a *asking) pipLock(rel string) {
-	data, ok := a.text(rel, MaxLock)
-	if data == nil || !ok {
+	data, ok := a.exactList(rel)
+	if !ok {
 		return
 	}
-	a.keep(rel)
-	l := pipList{asking: a, rel: rel, lines: strings.Split(string(data), "\n")}
+	l := pipList{asking: a, rel: rel}
+	l.places(string(data))
 	switch path.Base(rel) {
 	case uvLock:
 		l.uv(data)

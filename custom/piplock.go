@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -13,20 +14,46 @@ type pipList struct {
 	*asking
 
 	rel   string
-	lines []string // of the file, to find places
-	from  int      // the line of the last package
 	count int
+
+	// The lines of the file that are name = "NAME", and { name = "NAME" ...: the
+	// decoder of TOML keeps no places.
+	entries, needs map[string][]int
+	last           int // the line of the last package
 }
 
-// at is the line on which the list names a package; entries come in order.
-func (l *pipList) at(name string) int {
-	for i := l.from; i < len(l.lines); i++ { // after the last one: a name may come twice
-		if strings.TrimSpace(l.lines[i]) == `name = "`+name+`"` {
-			l.from = i + 1
-			break
+var listedName = regexp.MustCompile(`^(\{ )?name = "([^"]+)"`)
+
+// places finds the lines of names once, because a list may be long.
+func (l *pipList) places(text string) {
+	l.entries, l.needs = map[string][]int{}, map[string][]int{}
+	line := 0
+	for s := range strings.SplitSeq(text, "\n") {
+		line++
+		m := listedName.FindStringSubmatch(strings.TrimSpace(s))
+		switch {
+		case m == nil:
+		case m[1] == "":
+			l.entries[m[2]] = append(l.entries[m[2]], line)
+		default:
+			l.needs[m[2]] = append(l.needs[m[2]], line)
 		}
 	}
-	return max(l.from, 1)
+}
+
+// after is the first of some sorted lines behind a line, or that line.
+func after(lines []int, line int) int {
+	if i, _ := slices.BinarySearch(lines, line+1); i < len(lines) {
+		return lines[i]
+	}
+	return max(line, 1)
+}
+
+// at is the line on which the list names a package; entries come in order, and a name
+// may come twice.
+func (l *pipList) at(name string) int {
+	l.last = after(l.entries[name], l.last)
+	return l.last
 }
 
 // pin asks for one version, or only keeps to it when something else asks.
@@ -82,7 +109,7 @@ func (l *pipList) uv(data []byte) {
 				if n.Marker != "" {
 					text += " ; " + n.Marker
 				}
-				l.req.pinned(l.rel, lineWith(l.lines, `{ name = "`+n.Name+`"`, line), text, false)
+				l.req.pinned(l.rel, after(l.needs[n.Name], line), text, false)
 			}
 		case p.Source["registry"] == nil:
 			l.other(line, p.Name)
@@ -148,9 +175,9 @@ func (l *pipList) pipfile(data []byte) {
 		l.error("json-syntax", l.rel, 1, printable(l.rel)+" cannot be read as JSON", "make it again with pipenv lock, or remove it")
 		return
 	}
+	places, python := pipfilePlaces(data)
 	for _, name := range slices.Sorted(maps.Keys(p.Default)) {
-		e := p.Default[name]
-		line := lineWith(l.lines, `"`+name+`": {`, 1)
+		e, line := p.Default[name], max(places[name], 1)
 		version, ok := strings.CutPrefix(e.Version, "==")
 		if !ok {
 			l.other(line, name)
@@ -159,6 +186,27 @@ func (l *pipList) pipfile(data []byte) {
 		l.pin(line, name, version, e.Markers, false)
 	}
 	if m := runtimePython.FindStringSubmatch("python-" + p.Meta.Requires.Python); m != nil && len(l.files) == 0 {
-		l.runtimeWord(l.rel, lineWith(l.lines, `"python_version"`, 1), printable(l.rel), m[0])
+		l.runtimeWord(l.rel, python, printable(l.rel), m[0])
 	}
+}
+
+var pipfileKey = regexp.MustCompile(`^"([^"]+)": (\{|")`)
+
+// pipfilePlaces finds the lines of names, of which the first counts: default comes
+// before develop.
+func pipfilePlaces(data []byte) (places map[string]int, python int) {
+	places = map[string]int{}
+	line := 0
+	for s := range strings.SplitSeq(string(data), "\n") {
+		line++
+		m := pipfileKey.FindStringSubmatch(strings.TrimSpace(s))
+		switch {
+		case m == nil:
+		case m[2] == "{" && places[m[1]] == 0:
+			places[m[1]] = line
+		case m[1] == "python_version":
+			python = line
+		}
+	}
+	return places, max(python, 1)
 }

@@ -44,7 +44,7 @@ func (a *asking) project(rel, lock string) {
 	}
 	if lock == "" {
 		from := lineWith(lines, "dependencies", 0)
-		for _, d := range p.Project.Dependencies {
+		for _, d := range p.Project.Dependencies[:min(len(p.Project.Dependencies), MaxPackages+1)] {
 			from = lineWith(lines, d, from)
 			a.req.entry(rel, from, d)
 		}

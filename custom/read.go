@@ -37,7 +37,9 @@ type reader struct {
 	apt   map[string]AptPackage // by name
 	asked map[string]*asking    // environments by name
 	class string                // the name that the teacher gave; "" when it is the folder's
+	build bool                  // packages that exist as source only may be built
 
+	locks   int   // bytes of exact lists so far
 	entries int   // of content so far
 	total   int64 // bytes of content so far
 }
