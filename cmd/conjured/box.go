@@ -17,6 +17,7 @@ import (
 	"github.com/conjuring/conjured/appliance"
 	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/environments/registry"
 	"github.com/conjuring/conjured/gateway"
 	"github.com/conjuring/conjured/gateway/desk"
 	"github.com/conjuring/conjured/homes"
@@ -35,24 +36,26 @@ type box struct {
 	began    time.Time
 	stopped  context.CancelFunc // begins to stop everything (conjured down)
 
-	news    *progress.Hub
-	engine  *engine.Engine
-	users   *users.Store
-	homes   *homes.Homes
-	images  *layers.Builder
-	store   *environments.Store
-	envs    *environments.Builder
-	hub     *hub.Hub
-	routes  *gateway.Routes
-	door    *gateway.Server
-	desk    *desk.Desk
-	guard   gateway.Guard
-	owner   *appliance.Appliance
-	front   *front
-	fence   *fence
-	feed    *gateway.Feed // notices inside Lab
-	statics *students
-	kernels kernelList
+	news     *progress.Hub
+	engine   *engine.Engine
+	users    *users.Store
+	homes    *homes.Homes
+	images   *layers.Builder
+	store    *environments.Store
+	envs     *environments.Builder
+	registry *registry.Registry
+	trouble  troubles // what went wrong with environments last
+	hub      *hub.Hub
+	routes   *gateway.Routes
+	door     *gateway.Server
+	desk     *desk.Desk
+	guard    gateway.Guard
+	owner    *appliance.Appliance
+	front    *front
+	fence    *fence
+	feed     *gateway.Feed // notices inside Lab
+	statics  *students
+	kernels  kernelList
 
 	shelf    *shelf                          // folders that were read, by setup
 	board    *board                          // what people are told, beside what the owner tells

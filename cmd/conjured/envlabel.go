@@ -43,17 +43,26 @@ Kernels that run keep theirs until they are restarted. Rolling back twice is whe
 }
 
 func newEnvLabel(g *global) *cobra.Command {
-	return &cobra.Command{
+	var remove bool
+	cmd := &cobra.Command{
 		Use: "label NAME LABEL REF", Short: "Point a label of your own at a generation",
-		Long: `label points LABEL at the generation of REF: a tag, another label or a number. The labels next,
-current and previous are kept by promote and rollback.`,
-		Example:           "  conjured env label geo exam env-geo-2026_11_20\n  conjured env label geo exam current",
-		Args:              exactly("NAME", "LABEL", "REF"),
+		Long: `label points LABEL at the generation of REF: a tag, another label or a number; with --remove the
+label goes. Labels keep a generation from being cleaned up. current and previous are moved by
+promote and rollback only.`,
+		Example: "  conjured env label geo exam env-geo-2026_11_20\n  conjured env label geo exam current\n  conjured env label geo exam --remove",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if remove {
+				return exactly("NAME", "LABEL")(cmd, args)
+			}
+			return exactly("NAME", "LABEL", "REF")(cmd, args)
+		},
 		ValidArgsFunction: g.complete(envNames, envLabels, envRefs, nothing),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.doEnv(cmd.Context(), api.EnvLabel, api.EnvRequest{Names: args[:1], Label: args[1], Ref: args[2]})
+			return g.doEnv(cmd.Context(), api.EnvLabel, api.EnvRequest{Names: args[:1], Label: args[1], Ref: arg(args, 2)})
 		},
 	}
+	cmd.Flags().BoolVar(&remove, "remove", false, "take the label away")
+	return cmd
 }
 
 func newEnvPin(g *global) *cobra.Command {

@@ -1,34 +1,66 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 
 	"github.com/conjuring/conjured/api"
+	"github.com/conjuring/conjured/custom"
 	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/environments/registry"
 	"github.com/conjuring/conjured/gateway"
 	"github.com/conjuring/conjured/notice"
 )
 
-// Environments lists what kernels run in, base first.
-func (b *box) Environments(context.Context) ([]api.Environment, error) {
-	listed, err := b.store.List()
+// Environments lists what kernels run in, base first: what is built, and what the
+// newest folder asks for besides.
+func (b *box) Environments(ctx context.Context) ([]api.Environment, error) {
+	listed, err := b.listed(ctx)
 	if err != nil {
 		return nil, err
 	}
+	wanted, err := b.wantedSpecs(ctx)
+	if err != nil {
+		b.log.Debug("the folder's environments are not known", "error", err)
+	}
 	out := []api.Environment{}
 	for _, l := range listed {
-		e, err := b.environment(l)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, e)
+		out = append(out, environmentOf(l))
 	}
-	slices.SortStableFunc(out, func(x, y api.Environment) int { return rank(x) - rank(y) })
+	for _, w := range wanted {
+		i := slices.IndexFunc(out, func(e api.Environment) bool { return e.Name == w.Name })
+		if i < 0 {
+			i = len(out)
+			out = append(out, api.Environment{Name: w.Name, Label: string(environments.Current)})
+		}
+		out[i].Display, out[i].Course, out[i].Students, out[i].File = w.Display, w.Course, len(w.Students), fileOf(w)
+	}
+	for i := range out {
+		out[i].Failed = b.trouble.of(out[i].Name)
+	}
+	slices.SortStableFunc(out, func(x, y api.Environment) int {
+		return cmp.Or(rank(x)-rank(y), strings.Compare(x.Name, y.Name))
+	})
 	return out, nil
+}
+
+// listed is the registry's list, or the store's where there is no registry.
+func (b *box) listed(ctx context.Context) ([]registry.Listed, error) {
+	if b.registry != nil {
+		return b.registry.List(ctx)
+	}
+	l, err := b.store.List()
+	var out []registry.Listed
+	for _, e := range l {
+		out = append(out, registry.Listed{Listed: e})
+	}
+	return out, err
 }
 
 func rank(e api.Environment) int {
@@ -38,12 +70,16 @@ func rank(e api.Environment) int {
 	return 1
 }
 
-// environment puts one environment of the store into the words of the API.
-func (b *box) environment(l environments.Listed) (api.Environment, error) {
-	out := api.Environment{Name: string(l.Env), Label: string(environments.Current), File: fileOf(l.Env), Labels: map[string]int{}}
+// environmentOf puts one environment into the words of the API.
+func environmentOf(l registry.Listed) api.Environment {
+	out := api.Environment{Name: string(l.Env), Label: string(environments.Current), Labels: map[string]int{}}
 	for _, g := range l.Generations {
 		x := api.EnvGeneration{
-			Number: g.Number, State: string(g.State), Python: g.Python, Packages: g.Packages, Created: g.Built, ID: g.ID,
+			Number: g.Number, State: string(g.State), Tag: l.Tags[g.Number], Pinned: g.Pinned,
+			Python: g.Python, Packages: g.Packages, Created: g.Built, ID: g.ID,
+		}
+		if x.Tag != "" && !slices.Contains(out.Tags, x.Tag) {
+			out.Tags = append(out.Tags, x.Tag)
 		}
 		for _, label := range g.Labels {
 			x.Labels = append(x.Labels, string(label))
@@ -54,14 +90,67 @@ func (b *box) environment(l environments.Listed) (api.Environment, error) {
 		}
 		out.Generations = append(out.Generations, x)
 	}
-	return out, nil
+	if o := l.Waiting; o != nil {
+		out.Waiting = &api.EnvWaiting{Generation: o.Generation, Sentence: o.Sentence}
+		if o.Changes != nil {
+			out.Waiting.Class = string(o.Changes.Class())
+		}
+	}
+	return out
 }
 
-func fileOf(n environments.Name) string {
-	if n == environments.Base {
-		return "requirements.txt"
+// fileOf is the file that asks for most of an environment; "" for none.
+func fileOf(s custom.Spec) string {
+	switch {
+	case len(s.Conda) > 0:
+		return s.Conda[0].File
+	case len(s.Pip) > 0:
+		return s.Pip[0].File
 	}
 	return ""
+}
+
+// troubles is what went wrong with each environment last, until it goes well. The zero
+// troubles is empty and ready to use.
+type troubles struct {
+	mu sync.Mutex
+	by map[string]notice.Notice
+}
+
+// note takes an outcome in.
+func (t *troubles) note(o registry.Outcome) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch o.Did {
+	case registry.Failed:
+		l := slices.Concat(o.Notices, notice.For(o.Err))
+		if i := slices.IndexFunc(l, func(n notice.Notice) bool { return n.Severity == notice.SeverityError }); i >= 0 {
+			if t.by == nil {
+				t.by = map[string]notice.Notice{}
+			}
+			t.by[o.Env] = l[i]
+		}
+	case registry.Unchanged, registry.Resolved, registry.Deployed, registry.Promoted, registry.Waiting, registry.WasReset:
+		delete(t.by, o.Env)
+	}
+}
+
+func (t *troubles) of(env string) *notice.Notice {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n, ok := t.by[env]; ok {
+		return &n
+	}
+	return nil
+}
+
+func named(envs []api.Environment, name string) (api.Environment, bool) {
+	for _, e := range envs {
+		if e.Name == name || e.Display == name {
+			return e, true
+		}
+	}
+	return api.Environment{}, false
 }
 
 // envUnknown says that there is no environment of a name, and which one may be meant.

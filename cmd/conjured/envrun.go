@@ -106,7 +106,9 @@ func reportEnv(t *terminal, r api.EnvReply) error {
 	} else {
 		t.notices(r.Notices)
 		for _, o := range r.Outcomes {
-			t.print("%s", outcomeWords(o))
+			if o.Env != "" {
+				t.print("%s", outcomeWords(o))
+			}
 			t.notices(o.Notices)
 		}
 	}
@@ -169,6 +171,9 @@ func didWords(o api.EnvOutcome) string {
 	case api.EnvRolledBack:
 		return "back to " + named + ": kernels that start from now on have it."
 	case api.EnvLabelled:
+		if o.Generation == 0 {
+			return "the label is gone."
+		}
 		return "the label points at " + named + "."
 	case api.EnvPinned:
 		return named + " is kept until it is unpinned."

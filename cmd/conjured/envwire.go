@@ -1,46 +1,223 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/conjuring/conjured/api"
 	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/environments/registry"
 	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
 )
 
-// EnvVerb does what is asked of environments. Every name is known before anything is
-// begun.
+// EnvVerb does what is asked of environments. Names are taken as they stand in the
+// list or as the teacher wrote them, and each is known before anything is begun.
 func (b *box) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) (api.EnvReply, error) {
 	envs, err := b.Environments(ctx)
 	if err != nil {
 		return api.EnvReply{}, err
 	}
-	var about api.Environment
-	for _, name := range q.Names {
+	var about []api.Environment
+	for i, name := range q.Names {
 		e, ok := named(envs, name)
 		if !ok {
 			return api.EnvReply{}, envUnknown(name, envs)
 		}
-		if about.Name == "" {
-			about = e
+		q.Names[i] = e.Name
+		about = append(about, e)
+	}
+	switch {
+	case len(about) == 0 && needsName(v):
+		return api.EnvReply{}, noName(v)
+	case v == api.EnvShow, v == api.EnvActivate:
+		return b.look(v, about[0], q.Ref)
+	case b.registry == nil:
+		return api.EnvReply{}, noVerbHere(v)
+	case v == api.EnvDiff:
+		return b.diff(ctx, q)
+	case v == api.EnvLog:
+		return b.envLog(ctx, q, envs)
+	}
+	out, err := b.verbs(v, q, envs).run(ctx, b.news)
+	if v == api.EnvResolve || v == api.EnvUpdate || v == api.EnvReset {
+		for _, o := range out {
+			b.trouble.note(o)
 		}
 	}
+	return api.EnvReply{Outcomes: outcomesOf(out)}, err
+}
+
+func needsName(v api.EnvVerb) bool {
 	switch v {
-	case api.EnvShow, api.EnvActivate:
-		if about.Name == "" {
-			return api.EnvReply{}, envUnknown("", envs)
-		}
-		return b.look(v, about, q.Ref)
+	case api.EnvShow, api.EnvActivate, api.EnvDiff, api.EnvDeploy, api.EnvLabel, api.EnvRollback, api.EnvPin, api.EnvUnpin:
+		return true
 	}
-	return api.EnvReply{}, &notice.Error{Notice: notice.Notice{
+	return false
+}
+
+func noName(v api.EnvVerb) error {
+	return &notice.Error{Notice: notice.Notice{
+		Code: "env-no-name", Severity: notice.SeverityError, What: "no environment was named for " + string(v),
+		Means: "nothing was changed", Do: "name one; the names are shown by: conjured env list",
+	}}
+}
+
+func noVerbHere(v api.EnvVerb) error {
+	return &notice.Error{Notice: notice.Notice{
 		Code: "env-verb", Severity: notice.SeverityError,
 		What:  "this conjured cannot do that with environments: " + string(v),
 		Means: "nothing was changed", Do: "look at conjured version",
 	}}
 }
 
-// look answers the verbs that change nothing.
+// envWork is a verb that has been understood: one step for each environment, or one
+// for all.
+type envWork struct {
+	verb  api.EnvVerb
+	all   func(ctx context.Context, sink progress.Sink) ([]registry.Outcome, error)
+	one   func(ctx context.Context, env environments.Name, sink progress.Sink) (registry.Outcome, error)
+	names []string
+}
+
+// verbs finds what a verb does. The zero envWork is a verb that nobody knows.
+func (b *box) verbs(v api.EnvVerb, q api.EnvRequest, envs []api.Environment) envWork {
+	r, w := b.registry, envWork{verb: v, names: q.Names}
+	if len(w.names) == 0 {
+		w.names = namesFor(v, envs)
+	}
+	type (
+		name = environments.Name
+		out  = registry.Outcome
+		sink = progress.Sink
+	)
+	options := registry.Options{Upgrade: q.Upgrade, Packages: q.Packages, Offline: q.Offline}
+	switch v {
+	case api.EnvResolve:
+		w.all = func(ctx context.Context, s sink) ([]out, error) { return r.Resolve(ctx, q.Names, options, s) }
+	case api.EnvUpdate:
+		w.all = func(ctx context.Context, s sink) ([]out, error) { return r.Update(ctx, q.Names, options, s) }
+	case api.EnvGC:
+		w.all = func(ctx context.Context, _ sink) ([]out, error) { return r.GC(ctx) }
+	case api.EnvRepair:
+		w.all = func(ctx context.Context, _ sink) ([]out, error) { return r.Repair(ctx) }
+	case api.EnvImport, api.EnvExport:
+		w.all = func(ctx context.Context, s sink) ([]out, error) { return b.transfer(ctx, v, q.Path, s) }
+	case api.EnvTag:
+		w.one = func(ctx context.Context, n name, _ sink) (out, error) { return r.Tag(ctx, n) }
+	case api.EnvPromote:
+		w.one = func(ctx context.Context, n name, _ sink) (out, error) { return r.Promote(ctx, n) }
+	case api.EnvRollback:
+		w.one = func(ctx context.Context, n name, _ sink) (out, error) { return r.Rollback(ctx, n, q.To) }
+	case api.EnvLabel:
+		w.one = func(ctx context.Context, n name, _ sink) (out, error) { return r.Label(ctx, n, q.Label, q.Ref) }
+	case api.EnvPin:
+		w.one = func(ctx context.Context, n name, _ sink) (out, error) { return r.Pin(ctx, n, q.Ref) }
+	case api.EnvUnpin:
+		w.one = func(ctx context.Context, n name, _ sink) (out, error) { return r.Unpin(ctx, n, q.Ref) }
+	case api.EnvReset:
+		w.one = func(ctx context.Context, n name, s sink) (out, error) { return r.Reset(ctx, n, s) }
+	case api.EnvVerify:
+		w.one = func(ctx context.Context, n name, s sink) (out, error) { return r.Verify(ctx, n, q.Ref, s) }
+	case api.EnvDeploy:
+		w.one = func(ctx context.Context, n name, s sink) (out, error) {
+			return r.Deploy(ctx, cmp.Or(longTag(n, q.Ref), string(n)), s)
+		}
+	}
+	return w
+}
+
+// namesFor are all environments that a verb can be about: those with packages.
+func namesFor(v api.EnvVerb, envs []api.Environment) []string {
+	var out []string
+	for _, e := range envs {
+		if e.Generation != "" || v == api.EnvPromote && e.Waiting != nil {
+			out = append(out, e.Name)
+		}
+	}
+	return out
+}
+
+// run does the work and shows it to whoever follows the daemon's news. One environment
+// that fails does not keep the others from it; only the end of ctx does.
+func (w envWork) run(ctx context.Context, news *progress.Hub) ([]registry.Outcome, error) {
+	if w.all == nil && w.one == nil {
+		return nil, noVerbHere(w.verb)
+	}
+	job := "env " + string(w.verb)
+	sink := progress.Func(func(e progress.Event) { e.Job, e.State = job, progress.Running; news.Progress(e) })
+	out, err := w.each(ctx, sink)
+	end := progress.Event{Job: job, State: progress.Done}
+	failed := slices.IndexFunc(out, func(o registry.Outcome) bool { return o.Did == registry.Failed })
+	switch {
+	case ctx.Err() != nil:
+		end.State = progress.Stopped
+	case err != nil, failed >= 0:
+		end.State, end.Step = progress.Failed, "not all of it could be done"
+	}
+	if news.Recent(job) != nil { // nobody needs to hear the end of what was over at once
+		news.Progress(end)
+	}
+	if ctx.Err() != nil {
+		return out, ctx.Err()
+	}
+	return out, err
+}
+
+func (w envWork) each(ctx context.Context, sink progress.Sink) ([]registry.Outcome, error) {
+	if w.all != nil {
+		return w.all(ctx, sink)
+	}
+	var out []registry.Outcome
+	for _, n := range w.names {
+		if ctx.Err() != nil {
+			return out, ctx.Err()
+		}
+		o, err := w.one(ctx, environments.Name(n), sink)
+		if err != nil && o.Did != registry.Failed {
+			o.Did, o.Notices = registry.Failed, append(o.Notices, notice.For(err)...)
+		}
+		o.Env = cmp.Or(o.Env, n)
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// longTag is a tag in its long form; what is a date alone is one of env's.
+func longTag(env environments.Name, ref string) string {
+	if ref == "" || len(ref) > 4 && ref[:4] == "env-" {
+		return ref
+	}
+	return "env-" + string(env) + "-" + ref
+}
+
+// envTransfer takes histories of conda-gitenv over, and writes them.
+type envTransfer interface {
+	Import(ctx context.Context, from string, sink progress.Sink) ([]registry.Outcome, error)
+	Export(ctx context.Context, to string) error
+}
+
+func (b *box) transfer(ctx context.Context, v api.EnvVerb, path string, sink progress.Sink) ([]registry.Outcome, error) {
+	t, ok := any(b.registry).(envTransfer)
+	switch {
+	case !ok:
+		return nil, noVerbHere(v)
+	case !filepath.IsAbs(path):
+		return nil, errors.New("cannot use a path that is not absolute")
+	case v == api.EnvImport:
+		return t.Import(ctx, path, sink)
+	}
+	if err := t.Export(ctx, path); err != nil {
+		return nil, err
+	}
+	return []registry.Outcome{{Env: path, Did: registry.Exported}}, nil
+}
+
+// look answers the verbs that change nothing and need no history.
 func (b *box) look(v api.EnvVerb, e api.Environment, ref string) (api.EnvReply, error) {
 	g, err := b.generation(e, ref)
 	if err != nil {
@@ -57,12 +234,10 @@ func (b *box) look(v api.EnvVerb, e api.Environment, ref string) (api.EnvReply, 
 
 // generation is what a label, a tag or a number means; "" is current.
 func (b *box) generation(e api.Environment, ref string) (environments.Generation, error) {
-	if ref == "" {
-		ref = string(environments.Current)
-	}
+	ref = cmp.Or(ref, string(environments.Current))
 	n, ok := e.Labels[ref]
 	for _, x := range e.Generations {
-		if !ok && (x.Tag == ref || strconv.Itoa(x.Number) == ref) {
+		if !ok && (x.Tag == longTag(environments.Name(e.Name), ref) || strconv.Itoa(x.Number) == ref) {
 			n, ok = x.Number, true
 		}
 	}
@@ -70,44 +245,4 @@ func (b *box) generation(e api.Environment, ref string) (environments.Generation
 		return environments.Generation{}, refUnknown(e, ref)
 	}
 	return b.store.Generation(environments.Name(e.Name), n)
-}
-
-func named(envs []api.Environment, name string) (api.Environment, bool) {
-	for _, e := range envs {
-		if e.Name == name || e.Display == name {
-			return e, true
-		}
-	}
-	return api.Environment{}, false
-}
-
-func shownOf(e api.Environment, g environments.Generation) *api.EnvShown {
-	s := &api.EnvShown{Environment: e, Packages: []api.EnvPackage{}}
-	for _, x := range e.Generations {
-		if x.Number == g.Number {
-			s.Generation = x
-		}
-	}
-	for _, p := range g.Manifest.Packages {
-		s.Packages = append(s.Packages, api.EnvPackage{
-			Name: p.Name, Version: p.Version, Build: p.Build, Engine: engineOf(p.Kind), Bytes: p.Size,
-		})
-	}
-	return s
-}
-
-func engineOf(k environments.Kind) string {
-	if k == environments.Pip {
-		return "pip"
-	}
-	return string(k)
-}
-
-func hasKind(m environments.Manifest, k environments.Kind) bool {
-	for _, p := range m.Packages {
-		if p.Kind == k {
-			return true
-		}
-	}
-	return false
 }
