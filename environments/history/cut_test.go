@@ -74,6 +74,7 @@ func steps(r *Repository) []func(context.Context) error {
 
 // A cut before any command or sync leaves what was there before, or what was to be.
 func TestCutBetweenCommands(t *testing.T) {
+	t.Parallel()
 	total := 0
 	for i := range steps(open(t)) {
 		for at := 1; ; at++ {
@@ -167,6 +168,7 @@ func writeUntilKilled(dir string) error {
 // Whoever writes is killed at any moment, git with him: what was said to be written is
 // there, nothing else is half there, and the next one goes on.
 func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "history.git")
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

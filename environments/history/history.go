@@ -30,9 +30,10 @@ type Config struct {
 type Repository struct {
 	c     Config
 	git   string
-	busy  chan struct{} // holds one token; whoever has it uses what follows
-	batch *batch        // nil while no reader runs
-	idle  *time.Timer   // ends the reader
+	busy  chan struct{}  // holds one token; whoever has it uses what follows
+	batch *batch         // nil while no reader runs
+	idle  *time.Timer    // ends the reader
+	known map[string]Tag // "ENV COMMIT" of manifests whose tag we have seen; a tag never moves
 	now   func() time.Time
 	step  func(name string) error // before each effect; a test cuts there
 }
@@ -60,7 +61,7 @@ func Open(ctx context.Context, c Config) (*Repository, error) {
 	if c.Dir, err = filepath.Abs(c.Dir); err != nil || c.Dir == "/" {
 		return nil, fmt.Errorf("cannot open the history in %q: %w", c.Dir, errors.Join(err, errors.New("no directory")))
 	}
-	r := &Repository{c: c, git: git, busy: make(chan struct{}, 1), now: time.Now, step: func(string) error { return nil }}
+	r := &Repository{c: c, git: git, busy: make(chan struct{}, 1), known: map[string]Tag{}, now: time.Now, step: func(string) error { return nil }}
 	if err := r.hold(ctx, r.prepare); err != nil {
 		return nil, fmt.Errorf("cannot open the history: %w", err)
 	}
@@ -121,9 +122,11 @@ func (r *Repository) read(ctx context.Context, env string, f func() error) error
 	return r.alone(ctx, f)
 }
 
-// get reads one object through the reader, which is started when none runs.
+// get reads one object through the reader, which is started when none runs. A reader
+// that has died meanwhile, at the hand of a terminal or of the kernel, is replaced once.
 func (r *Repository) get(ctx context.Context, name string, limit int64) (oid, object, error) {
-	if r.batch == nil {
+	fresh := r.batch == nil
+	if fresh {
 		b, err := startBatch(r.program())
 		if err != nil {
 			return "", object{}, err
@@ -135,6 +138,9 @@ func (r *Repository) get(ctx context.Context, name string, limit int64) (oid, ob
 	id, o, err := r.batch.get(ctx, name, limit)
 	if r.batch.dead {
 		r.endReader()
+		if !fresh && ctx.Err() == nil {
+			return r.get(ctx, name, limit)
+		}
 	}
 	return id, o, err
 }

@@ -40,6 +40,7 @@ func oldRepository(t *testing.T) *oldTool {
 }
 
 func TestK1_import(t *testing.T) {
+	t.Parallel()
 	o, r := oldRepository(t), open(t)
 	got, err := r.Import(t.Context(), o.dir)
 	if err != nil {
@@ -79,6 +80,7 @@ func TestK1_import(t *testing.T) {
 
 // The same again changes nothing; from a bare clone too. What differs stays behind.
 func TestImportAgain(t *testing.T) {
+	t.Parallel()
 	o, r := oldRepository(t), open(t)
 	if _, err := r.Import(t.Context(), o.dir); err != nil {
 		t.Fatal(err)
@@ -106,6 +108,7 @@ func has(l notice.List, code string) bool {
 
 // A clone of which only origin's branches are there is read like the original.
 func TestImportClone(t *testing.T) {
+	t.Parallel()
 	o, r := oldRepository(t), open(t)
 	to := filepath.Join(t.TempDir(), "clone")
 	o.git("clone", "-q", o.dir, to)
@@ -123,6 +126,7 @@ func TestImportClone(t *testing.T) {
 
 // What was imported, changed and exported, the old tool works on with; and back again.
 func TestK4_exportForTheOldTool(t *testing.T) {
+	t.Parallel()
 	o, r := oldRepository(t), open(t)
 	if _, err := r.Import(t.Context(), o.dir); err != nil {
 		t.Fatal(err)
@@ -170,6 +174,7 @@ func TestK4_exportForTheOldTool(t *testing.T) {
 // A stranger's repository obeys nobody: no link, program, module or account comes in,
 // nothing of its configuration runs, and what it points at elsewhere is not read.
 func TestImportHostile(t *testing.T) {
+	t.Parallel()
 	o, r := oldRepository(t), open(t)
 	o.git("checkout", "-q", "default")
 	if err := os.Symlink("/etc/passwd", filepath.Join(o.dir, "apt.txt")); err != nil {
@@ -226,6 +231,7 @@ func TestImportHostile(t *testing.T) {
 
 // Damage and things that are no repository are said so, and change nothing.
 func TestImportDamaged(t *testing.T) {
+	t.Parallel()
 	r := open(t)
 	if _, err := r.Import(t.Context(), t.TempDir()); notice.For(err)[0].Code != "import-refused" {
 		t.Error(err)

@@ -23,6 +23,7 @@ type Restored struct {
 func (r *Repository) Restore(ctx context.Context, all []Restored) (skipped []error, err error) {
 	err = r.hold(ctx, func(ctx context.Context, lock *os.File) error {
 		r.endReader()
+		clear(r.known)
 		if err := r.moveAside(); err != nil {
 			return err
 		}

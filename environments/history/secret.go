@@ -23,7 +23,7 @@ var movable = []struct {
 	form *regexp.Regexp
 }{
 	{"a name and a password in an address", regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?P<s>[^\s/@:'"]*:[^\s/'"]+)@(?P<h>[^\s/:@'"]+)`)},
-	{"a key in an address", regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?P<s>[^\s/@:'"]{16,})@(?P<h>[^\s/:@'"]+)`)},
+	{"a key in an address", regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?P<s>[^\s/@:'"*]{16,})@(?P<h>[^\s/:@'"]+)`)},
 	{"a channel's token", regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/@'"]+@)?(?P<h>[^\s/'"@]+)/t/(?P<s>[^\s/'"]{8,})`)},
 }
 
@@ -60,12 +60,18 @@ func secretsIn(text string) []secret {
 		rest := []byte(line)
 		for _, m := range movable {
 			s, h := m.form.SubexpIndex("s"), m.form.SubexpIndex("h")
-			for _, at := range m.form.FindAllSubmatchIndex(rest, -1) {
-				start, end := at[2*s], at[2*s+1]
+			for from := 0; ; {
+				at := m.form.FindSubmatchIndex(rest[from:])
+				if at == nil {
+					break
+				}
+				start, end := from+at[2*s], from+at[2*s+1]
+				host := string(rest[from+at[2*h] : from+at[2*h+1]])
+				from = end // the host may begin the next address
 				if placeholder.Match(rest[start:end]) {
 					continue
 				}
-				out = append(out, secret{i + 1, m.what, offset + start, offset + end, string(rest[at[2*h]:at[2*h+1]])})
+				out = append(out, secret{i + 1, m.what, offset + start, offset + end, host})
 				copy(rest[start:end], bytes.Repeat([]byte("*"), end-start)) // found once is enough
 			}
 		}
@@ -97,6 +103,9 @@ func (v *vault) scrub(f File) ([]byte, notice.List) {
 			told = append(told, refusal(f.Name, s.line, "holds what looks like "+s.what,
 				"take it out of the file; whoever gave it to you should make a new one, because this one has been in a shared folder"))
 			continue
+		}
+		if s.start < last {
+			continue // a part of what was replaced
 		}
 		name := v.name(s.host, string(f.Data[s.start:s.end]))
 		out = append(append(out, f.Data[last:s.start]...), "${"+name+"}"...)

@@ -62,16 +62,24 @@ func (r *Repository) Tag(ctx context.Context, env string) (Tag, error) {
 		if !ok {
 			return fmt.Errorf("%w: %s has no manifest", ErrNothing, env)
 		}
+		if t, ok := r.known[env+" "+string(id)]; ok { // two environments may have one commit
+			out = t
+			return nil
+		}
 		tags, err := r.tags(ctx, env)
 		if err != nil {
 			return err
 		}
 		if i := slices.IndexFunc(tags, func(t Tag) bool { return t.Commit == string(id) }); i >= 0 {
 			out = tags[i]
-			return nil
+		} else {
+			out = nextTag(env, c.committer.when, id, tags)
+			err = w.tag(ctx, out, c.committer.when, "Automatic tag of "+env+".")
 		}
-		out = nextTag(env, c.committer.when, id, tags)
-		return w.tag(ctx, out, c.committer.when, "Automatic tag of "+env+".")
+		if err == nil {
+			r.known[env+" "+string(id)] = out
+		}
+		return err
 	})
 	if err != nil {
 		return Tag{}, fmt.Errorf("cannot tag %s: %w", env, err)
