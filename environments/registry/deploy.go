@@ -8,7 +8,6 @@ import (
 
 	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/environments/history"
-	"github.com/conjuring/conjured/notice"
 	"github.com/conjuring/conjured/progress"
 )
 
@@ -55,14 +54,16 @@ func (r *Registry) headTag(ctx context.Context, env environments.Name, o *Outcom
 }
 
 // Deploy builds what a tag names, or with an environment's name its newest recorded
-// manifest. A generation that is there is enough. No label moves. Without network it
-// works when every file is in the store; else the error is a *MissingError.
+// manifest. A generation that is there is enough. No label moves, but one that the history
+// has for this tag, and the disk could not have, appears. Without network it works when
+// every file is in the store; else the error is a *MissingError.
 func (r *Registry) Deploy(ctx context.Context, ref string, sink progress.Sink) (Outcome, error) {
 	t, err := history.ParseTag(ref)
 	env := environments.Name(t.Env)
 	if err != nil {
 		env = environments.Name(ref)
 	}
+	defer r.tell()
 	o := Outcome{Env: string(env), Did: Deployed}
 	if err := checkName(string(env)); err != nil {
 		return o.failed(err)
@@ -88,7 +89,8 @@ func (r *Registry) deploy(ctx context.Context, spec environments.Spec, tag strin
 	}
 	if g.Number != 0 {
 		o.Did, o.Generation = Unchanged, g.Number
-		return o, nil
+		err := r.bear(ctx, o.Tag, g, &o)
+		return o.also(err)
 	}
 	m, err := r.manifestOf(ctx, spec, files, sink)
 	if err != nil {
@@ -104,7 +106,8 @@ func (r *Registry) deploy(ctx context.Context, spec environments.Spec, tag strin
 			return o.failed(err)
 		}
 	}
-	return o, nil
+	err = r.bear(ctx, o.Tag, made.Generation, &o)
+	return o.also(err)
 }
 
 // recorded gives the files of a tag, and its newest complete generation if it has one.
@@ -198,122 +201,4 @@ func (r *Registry) readSpec(ctx context.Context, env environments.Name) (environ
 	s, err := r.c.Read(ctx, env, files)
 	s.Env = env
 	return s, err
-}
-
-// Reset builds the manifest that is current once more, from the store, and puts the copy
-// into use: the same packages and the same tag, also when the one in use is damaged.
-func (r *Registry) Reset(ctx context.Context, env environments.Name, sink progress.Sink) (Outcome, error) {
-	defer r.tell()
-	o := Outcome{Env: string(env), Did: WasReset}
-	if err := checkName(string(env)); err != nil {
-		return o.failed(err)
-	}
-	spec, err := r.specFor(ctx, env)
-	if err != nil {
-		return o.failed(err)
-	}
-	building, err := r.building.take(ctx)
-	if err != nil {
-		return o.failed(err)
-	}
-	defer building()
-	was, m, err := r.inUse(ctx, env)
-	if err != nil {
-		return o.failed(err)
-	}
-	made, err := r.c.Builder.Rebuild(ctx, spec, m, sink)
-	if err != nil {
-		return o.failed(r.missing(ctx, o.Env, "", m, err))
-	}
-	o.Generation, o.Notices = made.Generation.Number, made.Notices
-	done, err := r.changing.take(ctx)
-	if err != nil {
-		return o.failed(err)
-	}
-	defer done()
-	if asked := r.c.Store.Spec(env, was.Number); asked != nil {
-		if err := r.c.Store.KeepSpec(made.Generation, asked); err != nil {
-			return o.failed(err)
-		}
-	}
-	if err := r.c.Store.Flip(environments.Current, made.Generation); err != nil {
-		return o.failed(err)
-	}
-	r.move(was, made.Generation)
-	r.sync(ctx, env, why("reset", made.Generation), &o)
-	o.Tag = r.tagFor(ctx, made.Generation)
-	return o, nil
-}
-
-// inUse gives the manifest of what is current: of the disk, or when that is damaged of
-// the history.
-func (r *Registry) inUse(ctx context.Context, env environments.Name) (environments.Generation, environments.Manifest, error) {
-	g, err := r.c.Store.Current(env)
-	if err == nil {
-		return g, g.Manifest, nil
-	}
-	done, turnErr := r.changing.take(ctx)
-	if turnErr != nil {
-		return g, environments.Manifest{}, turnErr
-	}
-	defer done()
-	if r.history == nil {
-		return g, environments.Manifest{}, unknown(string(env), err)
-	}
-	labels, labelErr := r.history.Labels(ctx, string(env))
-	if labelErr != nil || labels[string(environments.Current)] == "" {
-		return g, environments.Manifest{}, unknown(string(env), err)
-	}
-	files, err := r.history.Manifest(ctx, string(env), labels[string(environments.Current)])
-	if err != nil {
-		return g, environments.Manifest{}, worded(env, err)
-	}
-	b, ok := find(files, manifestTxt)
-	if !ok {
-		return g, environments.Manifest{}, noEnvironment(string(env), environments.ErrNoGeneration)
-	}
-	m, err := environments.ParseManifest(b)
-	return environments.Generation{Env: env}, m, err
-}
-
-// Verify looks whether the generation that ref names, "" is current, is still what was
-// built. Notices say what is not.
-func (r *Registry) Verify(ctx context.Context, env environments.Name, ref string, sink progress.Sink) (Outcome, error) {
-	o := Outcome{Env: string(env), Did: Verified}
-	if ref == "" {
-		ref = string(environments.Current)
-	}
-	building, err := r.building.take(ctx) // nothing is removed meanwhile
-	if err != nil {
-		return o.failed(err)
-	}
-	defer building()
-	g, tag, err := r.at(ctx, env, ref)
-	if err != nil {
-		return o.failed(err)
-	}
-	o.Generation, o.Tag = g.Number, tag
-	l, err := r.c.Builder.Verify(ctx, g, sink)
-	if err != nil {
-		return o.failed(err)
-	}
-	if err := l.Err(); err != nil {
-		return o.failed(err)
-	}
-	o.Notices = notice.List(l)
-	return o, nil
-}
-
-// at is generation, with its tag, for whoever does not have the turn.
-func (r *Registry) at(ctx context.Context, env environments.Name, ref string) (environments.Generation, string, error) {
-	done, err := r.changing.take(ctx)
-	if err != nil {
-		return environments.Generation{}, "", err
-	}
-	defer done()
-	g, err := r.generation(ctx, env, ref)
-	if err != nil {
-		return g, "", err
-	}
-	return g, r.tagFor(ctx, g), nil
 }

@@ -10,6 +10,12 @@ type Move struct {
 	From    environments.Generation // its Number is 0 when the environment is new
 	To      environments.Generation
 	Changes environments.Changes
+	Heated  environments.Heated // what running kernels got at once; empty: they keep what they have
+}
+
+// heater adds a generation's new packages to older ones whose kernels run.
+type heater interface {
+	Heat(to environments.Generation) (environments.Heated, error)
 }
 
 // move queues the news that env's kernels start from another generation. Running kernels
@@ -19,9 +25,24 @@ func (r *Registry) move(from, to environments.Generation) {
 		return
 	}
 	m := Move{Env: to.Env, From: from, To: to, Changes: environments.Diff(from.Manifest, to.Manifest)}
+	if from.Number != 0 && m.Changes.Class() == environments.AddOnly {
+		h, err := r.heat(to)
+		if err != nil {
+			r.c.Log.Warn("cannot add packages to running kernels", "env", to.Env, "number", to.Number, "error", err)
+		}
+		m.Heated = h
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.moves = append(r.moves, m)
+}
+
+func (r *Registry) heat(to environments.Generation) (environments.Heated, error) {
+	h, ok := any(r.c.Store).(heater)
+	if !ok {
+		return environments.Heated{}, nil
+	}
+	return h.Heat(to)
 }
 
 // tell hands the queued moves on, in order. Who is in the middle of it, or is called by

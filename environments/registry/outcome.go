@@ -53,6 +53,14 @@ func (o Outcome) failed(err error) (Outcome, error) {
 	return o, err
 }
 
+// also is o, failed if err is not nil.
+func (o Outcome) also(err error) (Outcome, error) {
+	if err != nil {
+		return o.failed(err)
+	}
+	return o, nil
+}
+
 // compare fills in the way from one generation to another.
 func (o *Outcome) compare(from, to environments.Generation, display string) {
 	ch := environments.Diff(from.Manifest, to.Manifest)

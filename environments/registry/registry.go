@@ -57,8 +57,10 @@ type Reader interface {
 	Check(ctx context.Context) error
 }
 
-// Transfer takes over whole histories.
+// Transfer takes over and gives away whole histories.
 type Transfer interface {
+	Import(ctx context.Context, from string) (history.Imported, error)
+	Export(ctx context.Context, to string) error
 	Restore(ctx context.Context, all []history.Restored) (skipped []error, err error)
 }
 

@@ -74,7 +74,7 @@ func (r *Registry) labelsFor(ctx context.Context, h History, env environments.Na
 		if _, ok := labels[environments.Label(l)]; ok {
 			continue
 		}
-		if environments.Label(l).Managed() && (len(labels) > 0 || r.c.Store.Retired(env)) {
+		if environments.Label(l).Managed() && r.c.Store.Retired(env) {
 			continue
 		}
 		if _, there, err := r.copyOf(ctx, h, env, tag); err == nil && !there {

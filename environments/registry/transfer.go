@@ -2,11 +2,15 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/environments/history"
+	"github.com/conjuring/conjured/progress"
 )
 
 // withImported adds the environments that were imported and that ws does not have.
@@ -41,37 +45,188 @@ func (r *Registry) withImported(ctx context.Context, ws []Wanted) ([]Wanted, err
 	return out, nil
 }
 
-// exactly is spec with nothing but the packages of a list of the old tool, one
-// "CHANNEL/SUBDIR\tNAME-VERSION-BUILD" a line (conda_gitenv/deploy.py).
-func exactly(spec environments.Spec, list []byte) (environments.Spec, error) {
-	out := spec
-	out.Channels, out.Conda, out.Requirements, out.Wheels = nil, nil, nil, nil
-	n := 0
-	for line := range strings.Lines(string(list)) {
-		n++
-		line = strings.TrimSpace(line)
-		if line == "" {
-			continue
-		}
-		place, pkg, ok := strings.Cut(line, "\t")
-		channel, _, ok2 := cutLast(place, "/")
-		rest, build, ok3 := cutLast(pkg, "-")
-		name, version, ok4 := cutLast(rest, "-")
-		if !ok || !ok2 || !ok3 || !ok4 || strings.ContainsAny(pkg, " =[]") {
-			return out, fmt.Errorf("cannot read line %d of %s: %.80q is no package", n, envManifest, line)
-		}
-		if !slices.Contains(out.Channels, channel) {
-			out.Channels = append(out.Channels, channel)
-		}
-		out.Conda = append(out.Conda, environments.CondaRequirement{Spec: name + "=" + version + "=" + build, File: envManifest, Line: n})
+// Import takes over a repository of conda-gitenv, builds what its labels name and puts
+// the labels on the disk. A label whose tag cannot be built stays in the history alone
+// until Deploy has built it. One environment that fails does not keep another one from
+// coming in; each has an outcome.
+func (r *Registry) Import(ctx context.Context, from string, sink progress.Sink) ([]Outcome, error) {
+	defer r.tell()
+	taken, err := r.takeOver(ctx, from)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	var out []Outcome
+	if len(taken.Notices) > 0 {
+		out = append(out, Outcome{Did: Imported, Notices: taken.Notices})
+	}
+	for _, e := range taken.Environments {
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
+		o := Outcome{Env: e.Env, Did: Unchanged}
+		if e.Changed {
+			o.Did = Imported
+		}
+		o, err := r.settleImported(ctx, e, o, sink)
+		if err != nil {
+			r.c.Log.Warn("cannot build an imported environment", "env", e.Env, "error", err)
+		}
+		out = append(out, o)
+	}
+	return out, ctx.Err()
 }
 
-func cutLast(s, sep string) (before, after string, ok bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 1 || i == len(s)-1 {
-		return s, "", false
+// takeOver reads the repository into ours, and marks what nobody's folder asks for.
+func (r *Registry) takeOver(ctx context.Context, from string) (history.Imported, error) {
+	ws, err := r.c.Wanted(ctx)
+	if err != nil {
+		return history.Imported{}, err
 	}
-	return s[:i], s[i+1:], true
+	done, err := r.changing.take(ctx)
+	if err != nil {
+		return history.Imported{}, err
+	}
+	defer done()
+	if r.history == nil {
+		return history.Imported{}, noHistory("", errNoHistory)
+	}
+	taken, err := r.history.Import(ctx, from)
+	if err != nil {
+		return taken, worded("", err)
+	}
+	clear(r.tags)
+	for _, e := range taken.Environments {
+		env := environments.Name(e.Env)
+		if slices.ContainsFunc(ws, func(w Wanted) bool { return w.Env == env }) {
+			continue
+		}
+		if err := r.c.Store.Adopt(env); err != nil {
+			return taken, err
+		}
+	}
+	return taken, nil
+}
+
+// settleImported builds what the labels of one environment name; one without a label
+// current gets its newest tag at next, and the policy decides.
+func (r *Registry) settleImported(ctx context.Context, e history.ImportedEnvironment, o Outcome, sink progress.Sink) (Outcome, error) {
+	env := environments.Name(e.Env)
+	if err := checkName(e.Env); err != nil {
+		return o.failed(err)
+	}
+	spec, err := r.specFor(ctx, env)
+	if err != nil {
+		return o.failed(err)
+	}
+	did := o.Did
+	for _, tag := range slices.Compact(slices.Sorted(maps.Values(e.Labels))) {
+		if o, err = r.deployTag(ctx, spec, tag, o, sink); err != nil {
+			return o, err
+		}
+	}
+	_, currentErr := r.c.Store.Current(env)
+	_, nextErr := r.c.Store.Label(env, environments.Next)
+	if currentErr == nil || len(e.Tags) == 0 {
+		if o.Did == Unchanged {
+			o.Did = did
+		}
+		return o, nil
+	}
+	if nextErr != nil {
+		tag := e.Tags[len(e.Tags)-1].Name
+		if o, err = r.deployTag(ctx, spec, tag, o, sink); err != nil {
+			return o, err
+		}
+		if _, err := r.Label(ctx, env, string(environments.Next), tag); err != nil {
+			return o.failed(err)
+		}
+	}
+	settled, err := r.Settle(ctx, env)
+	settled.Notices = append(o.Notices, settled.Notices...)
+	return settled, err
+}
+
+func (r *Registry) deployTag(ctx context.Context, spec environments.Spec, tag string, o Outcome, sink progress.Sink) (Outcome, error) {
+	building, err := r.building.take(ctx)
+	if err != nil {
+		return o.failed(err)
+	}
+	defer building()
+	return r.deploy(ctx, spec, tag, o, sink)
+}
+
+// bear puts those labels of the history on the disk that name tag and that nothing on
+// the disk could bear until now, when g is its copy.
+func (r *Registry) bear(ctx context.Context, tag string, g environments.Generation, o *Outcome) error {
+	done, err := r.changing.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	recorded, err := r.history.Labels(ctx, o.Env)
+	if err != nil {
+		return worded(g.Env, err)
+	}
+	labels, err := r.c.Store.Labels(g.Env)
+	if err != nil {
+		return err
+	}
+	borne := false
+	for l, t := range recorded {
+		label := environments.Label(l)
+		if _, there := labels[label]; there || t != tag || label.Managed() && r.c.Store.Retired(g.Env) {
+			continue
+		}
+		if err := r.c.Store.Flip(label, g); err != nil {
+			return err
+		}
+		borne = true
+		if label == environments.Current {
+			r.move(environments.Generation{}, g)
+		}
+	}
+	if borne {
+		r.sync(ctx, g.Env, why("deploy", g), o)
+	}
+	return nil
+}
+
+// Export writes a repository that conda-gitenv reads. What its labels name is kept on
+// this box from then on, because others rely on it.
+func (r *Registry) Export(ctx context.Context, to string) (Outcome, error) {
+	o := Outcome{Did: Exported}
+	done, err := r.changing.take(ctx)
+	if err != nil {
+		return o.failed(err)
+	}
+	defer done()
+	if r.history == nil {
+		return o.failed(noHistory("", errNoHistory))
+	}
+	ids := map[string]bool{}
+	envs, err := r.history.Environments(ctx)
+	if err != nil {
+		return o.failed(worded("", err))
+	}
+	for _, env := range envs {
+		labels, err := r.history.Labels(ctx, env)
+		if err != nil {
+			return o.failed(worded(environments.Name(env), err))
+		}
+		for _, tag := range labels {
+			if id, err := r.identityOf(ctx, r.history, env, tag); err == nil && !strings.Contains(id, " ") {
+				ids[id] = true
+			}
+		}
+	}
+	if err := r.c.Store.Export(ids); err != nil { // before anybody has the copy
+		return o.failed(err)
+	}
+	if err := r.history.Export(ctx, to); errors.Is(err, history.ErrThere) {
+		return o.failed(refused("environment-export-there", fmt.Sprintf("there is something at %s already", to),
+			"nothing was written", "name a place that does not exist yet", err))
+	} else if err != nil {
+		return o.failed(worded("", err))
+	}
+	return o, nil
 }
