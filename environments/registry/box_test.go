@@ -53,7 +53,7 @@ func (w *workshop) manifest(s environments.Spec, upgrade bool) environments.Mani
 		m.Packages = append(m.Packages, environments.Package{Name: name, Version: version, Hashes: []string{"sha256:" + hash(name+version)}})
 	}
 	for _, c := range s.Conda {
-		f := strings.Split(c.Spec+"==", "=")
+		f := strings.Split(strings.TrimPrefix(c.Spec, "conda-forge::")+"==", "=")
 		m.Packages = append(m.Packages, environments.Package{
 			Kind: environments.Conda, Name: f[0], Version: f[1], Build: f[2],
 			URL:    fmt.Sprintf("https://conda.anaconda.org/conda-forge/linux-64/%s-%s-%s.conda", f[0], f[1], f[2]),

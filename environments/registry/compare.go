@@ -51,7 +51,7 @@ func (r *Registry) Diff(ctx context.Context, env environments.Name, from, to str
 		return c, err
 	}
 	c.Changes = environments.Diff(a, b)
-	c.Sentence = c.Changes.Sentence(string(env))
+	c.Sentence = c.Changes.Sentence(r.name(env))
 	if r.c.Touched != nil {
 		if c.Touched, err = r.c.Touched(ctx, env); err != nil {
 			return c, fmt.Errorf("cannot tell who is touched: %w", err)
@@ -81,4 +81,14 @@ func (r *Registry) manifest(ctx context.Context, env environments.Name, s *Side)
 	}
 	s.Tag = tag
 	return environments.ParseManifest(b)
+}
+
+// name is an environment's name as people know it.
+func (r *Registry) name(env environments.Name) string {
+	for _, l := range []environments.Label{environments.Next, environments.Current} {
+		if g, err := r.c.Store.Label(env, l); err == nil {
+			return shown(g)
+		}
+	}
+	return string(env)
 }

@@ -3,42 +3,38 @@ package registry
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/conjuring/conjured/environments"
 )
 
-// exactly is spec with nothing but the packages of a list of the old tool, one
-// "CHANNEL/SUBDIR\tNAME-VERSION-BUILD" a line (conda_gitenv/deploy.py).
+// exactly is spec with nothing but the packages of a list of the old tool.
 func exactly(spec environments.Spec, list []byte) (environments.Spec, error) {
+	pkgs, err := environments.ParseLegacy(list)
+	if err != nil {
+		return spec, fmt.Errorf("cannot deploy %s: %w", spec.Env, err)
+	}
 	out := spec
 	out.Channels, out.Conda, out.Requirements, out.Wheels = nil, nil, nil, nil
-	n := 0
-	for line := range strings.Lines(string(list)) {
-		n++
-		line = strings.TrimSpace(line)
-		if line == "" {
-			continue
+	for i, p := range pkgs {
+		if c := environments.ChannelName(p.Channel); !slices.Contains(out.Channels, c) {
+			out.Channels = append(out.Channels, c)
 		}
-		place, pkg, ok := strings.Cut(line, "\t")
-		channel, _, ok2 := cutLast(place, "/")
-		rest, build, ok3 := cutLast(pkg, "-")
-		name, version, ok4 := cutLast(rest, "-")
-		if !ok || !ok2 || !ok3 || !ok4 || strings.ContainsAny(pkg, " =[]") {
-			return out, fmt.Errorf("cannot read line %d of %s: %.80q is no package", n, envManifest, line)
-		}
-		if !slices.Contains(out.Channels, channel) {
-			out.Channels = append(out.Channels, channel)
-		}
-		out.Conda = append(out.Conda, environments.CondaRequirement{Spec: name + "=" + version + "=" + build, File: envManifest, Line: n})
+		out.Conda = append(out.Conda, environments.CondaRequirement{Spec: p.Spec(), File: envManifest, Line: i + 1})
 	}
 	return out, nil
 }
 
-func cutLast(s, sep string) (before, after string, ok bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 1 || i == len(s)-1 {
-		return s, "", false
+// legacyIdentity is a digest of a list of the old tool, whatever its lines' order and
+// however it spells its channels. "" when there is no package in it.
+func legacyIdentity(list []byte) string {
+	pkgs, err := environments.ParseLegacy(list)
+	if err != nil || len(pkgs) == 0 {
+		return ""
 	}
-	return s[:i], s[i+1:], true
+	var lines []string
+	for _, p := range pkgs {
+		lines = append(lines, p.Subdir+" "+p.Spec())
+	}
+	slices.Sort(lines)
+	return "legacy " + digest(lines)
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/environments/history"
@@ -109,9 +110,14 @@ func manifestFiles(g environments.Generation, spec []byte) ([]history.File, erro
 	return append(files, lockFiles(g.Manifest)...), nil
 }
 
-// lockFiles are m as this tool reads it.
+// lockFiles are m for this tool, for conda, for the old tool and for pip.
 func lockFiles(m environments.Manifest) []history.File {
-	return []history.File{{Name: manifestTxt, Data: m.Canonical()}}
+	return []history.File{
+		{Name: manifestTxt, Data: m.Canonical()},
+		{Name: "conda.lock", Data: m.Explicit()},
+		{Name: envManifest, Data: m.Legacy()},
+		{Name: "requirements.lock", Data: m.RequirementsLock()},
+	}
 }
 
 const (
@@ -134,9 +140,9 @@ func identity(files []history.File) string {
 	return ""
 }
 
-func legacyIdentity(list []byte) string {
-	h := sha256.Sum256(list)
-	return "legacy " + hex.EncodeToString(h[:])
+func digest(lines []string) string {
+	h := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+	return hex.EncodeToString(h[:])
 }
 
 func find(files []history.File, name string) ([]byte, bool) {

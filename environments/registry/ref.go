@@ -101,7 +101,9 @@ func checkName(env string) error {
 }
 
 // shown is an environment's name as people know it.
-func shown(g environments.Generation) string { return string(g.Env) }
-
-// legacyOf is the identity of m by the old tool's list of packages; "" when it has none.
-func legacyOf(environments.Manifest) string { return "" }
+func shown(g environments.Generation) string {
+	if g.Display != "" {
+		return g.Display
+	}
+	return string(g.Env)
+}

@@ -81,7 +81,7 @@ func (r *Registry) tagOf(ctx context.Context, h History, g environments.Generati
 
 // isCopy tells whether g is a copy of the manifest with that identity.
 func isCopy(g environments.Generation, id string) bool {
-	return id != "" && (id == g.ID || id == legacyOf(g.Manifest))
+	return id != "" && (id == g.ID || id == legacyIdentity(g.Manifest.Legacy()))
 }
 
 // copyOf gives the newest complete generation that a tag stands for.

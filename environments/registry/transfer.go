@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/conjuring/conjured/environments"
@@ -127,7 +128,7 @@ func (r *Registry) settleImported(ctx context.Context, e history.ImportedEnviron
 	_, currentErr := r.c.Store.Current(env)
 	_, nextErr := r.c.Store.Label(env, environments.Next)
 	if currentErr == nil || len(e.Tags) == 0 {
-		if o.Did == Unchanged {
+		if did == Imported {
 			o.Did = did
 		}
 		return o, nil
@@ -137,7 +138,7 @@ func (r *Registry) settleImported(ctx context.Context, e history.ImportedEnviron
 		if o, err = r.deployTag(ctx, spec, tag, o, sink); err != nil {
 			return o, err
 		}
-		if _, err := r.Label(ctx, env, string(environments.Next), tag); err != nil {
+		if _, err := r.Label(ctx, env, string(environments.Next), strconv.Itoa(o.Generation)); err != nil {
 			return o.failed(err)
 		}
 	}
