@@ -103,18 +103,16 @@ func collision(old *asking, from place, display, course string) string {
 	return fmt.Sprintf("%s and %s differ only in how they are written", what(old.spec.Course, old.from, old.spec.Display), what(course, from, display))
 }
 
-// historyFile is the names that the history of environments takes (with labels and
+// historyFile is the names that the history of environments takes (beside labels and
 // manifests, which are its own). users.csv and whatever else holds secrets is not among
 // them.
-var historyFile = regexp.MustCompile(`^(?:environment[^/]*\.ya?ml|requirements[^/]*\.txt|apt\.txt|runtime\.txt|pyproject\.toml|pylock\.toml|[^/]+\.lock|postBuild|install\.R|Project\.toml)$`)
+var historyFile = regexp.MustCompile(`^(?:environment[A-Za-z0-9_.-]{0,64}\.ya?ml|(?:grove-)?requirements[A-Za-z0-9_.-]{0,64}\.txt|constraints\.txt|apt\.txt|runtime\.txt|` +
+	`pyproject\.toml|pylock\.toml|[A-Za-z0-9_-]{1,64}\.lock|conda-lock\.yml|Pipfile|postBuild|start|install\.R|DESCRIPTION|(?:Project|Manifest)\.toml)$`)
 
 // keep remembers a file of the teacher's for the history, as far as it was read.
 func (a *asking) keep(rel string) {
 	data, ok := a.kept[rel]
 	name := path.Base(rel)
-	if name == GroveTXT {
-		name = "requirements-grove.txt"
-	}
 	switch {
 	case !ok || !historyFile.MatchString(name):
 		return
