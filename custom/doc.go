@@ -3,9 +3,11 @@
 //
 // Terms. The folder is what a teacher prepares: users.csv, requirements.txt,
 // apt.txt, environment*.yml, base.Dockerfile, srv/, home_default/, shared/ and
-// docker-compose.override.yml, each of them optional. Content is what lies in
-// home_default/ and shared/. A part is what changes together (see
-// [Fingerprints]). home/ and home_backup/ are students' work and none of ours.
+// docker-compose.override.yml, each of them optional. A sub-folder that asks for
+// packages is a course. A spec is what is asked for in one environment, from
+// whatever files (doc/adr/0030). Content is what lies in home_default/ and
+// shared/. A part is what changes together (see [Fingerprints]). home/ and
+// home_backup/ are students' work and none of ours.
 //
 // Invariants:
 //   - nothing in the folder is executed, and nothing outside it is opened, with
