@@ -51,7 +51,7 @@ class Ask:
 
 def address(channel: str) -> str:
     """The canonical address of a channel, without a slash at its end."""
-    if not re.match(r"https?://", channel):
+    if "://" not in channel:
         channel = CANONICAL + channel
     return channel.rstrip("/")
 

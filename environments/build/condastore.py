@@ -92,7 +92,7 @@ class Package(NamedTuple):
         p = cls(name, version, build, url, sha256, int(d.get("size") or 0))
         if not re.fullmatch("[0-9a-f]{64}", p.sha256):
             raise Failure("hash", "%s has no sha256" % p.url, [p.name])
-        if not p.url.endswith(ENDS) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.!+=~-]*", p.stem):
+        if not re.match(r"(https?|file)://", p.url) or not p.url.endswith(ENDS) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.!+=~-]*", p.stem):
             raise Failure("other", "not the address of a conda package: " + p.url, [p.name])
         return p
 
@@ -260,7 +260,7 @@ class Store:
         start = os.path.getsize(path) if os.path.exists(path) else 0
         headers = {"Range": "bytes=%d-" % start} if start else {}
         with connect(fetched_from(p.url, self.mirror), headers, STALL) as answer:
-            if start and answer.status != 206:
+            if start and getattr(answer, "status", 0) != 206:
                 start = 0
             with open(path, "ab" if start else "wb") as f:
                 left = (p.size or LARGEST) - start
@@ -270,7 +270,7 @@ class Store:
                         break  # longer than what was chosen: its hash will not fit
                     f.write(data)
                     self.progress(len(data))
-            whole = answer.length in (0, None)
+            whole = getattr(answer, "length", None) in (0, None)
         if left >= 0 and not whole:
             raise OSError("the connection was cut")
 
