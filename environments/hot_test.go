@@ -1,7 +1,6 @@
 package environments
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -192,7 +191,7 @@ func TestPlugsIn(t *testing.T) {
 		"[console_scripts]\na=b\n[jupyter.kernel]\nx=y": true, "[ console_scripts ]": true,
 	} {
 		if got := plugsIn([]byte(text)); got != want {
-			t.Error(fmt.Sprintf("%q: %v", text, got))
+			t.Errorf("%q: %v", text, got)
 		}
 	}
 }
