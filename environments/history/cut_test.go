@@ -137,6 +137,7 @@ func writeUntilKilled(dir string) error {
 	if err != nil {
 		return err
 	}
+	r.packs = 5
 	last := 0
 	if fs, err := r.Manifest(ctx, "geo", ""); err == nil {
 		_, _ = fmt.Sscanf(string(fs[0].Data), "x/noarch\ta-%d-0", &last)
@@ -157,7 +158,7 @@ func writeUntilKilled(dir string) error {
 			return err
 		}
 		fmt.Println(n)
-		if n%4 == 0 {
+		if n%8 == 0 {
 			if err := r.Pack(ctx); err != nil {
 				return err
 			}

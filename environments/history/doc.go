@@ -28,5 +28,5 @@
 //
 // Reading takes one git process (cat-file --batch-command), which ends by itself a
 // while after the last question; a write takes two more: index-pack, which checks what
-// it is given, and update-ref.
+// it is given, and update-ref. Each leaves a pack; many are joined by a later write.
 package history

@@ -35,6 +35,7 @@ type Repository struct {
 	idle  *time.Timer    // ends the reader
 	known map[string]Tag // "ENV COMMIT" of manifests whose tag we have seen; a tag never moves
 	now   func() time.Time
+	packs int                     // with more of them the small ones are joined
 	step  func(name string) error // before each effect; a test cuts there
 }
 
@@ -61,7 +62,7 @@ func Open(ctx context.Context, c Config) (*Repository, error) {
 	if c.Dir, err = filepath.Abs(c.Dir); err != nil || c.Dir == "/" {
 		return nil, fmt.Errorf("cannot open the history in %q: %w", c.Dir, errors.Join(err, errors.New("no directory")))
 	}
-	r := &Repository{c: c, git: git, busy: make(chan struct{}, 1), known: map[string]Tag{}, now: time.Now, step: func(string) error { return nil }}
+	r := &Repository{c: c, git: git, busy: make(chan struct{}, 1), known: map[string]Tag{}, now: time.Now, packs: manyPacks, step: func(string) error { return nil }}
 	if err := r.hold(ctx, r.prepare); err != nil {
 		return nil, fmt.Errorf("cannot open the history: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // File is one file of a tree. Name is its path with slashes, such as
@@ -14,14 +15,17 @@ type File struct {
 	Data []byte
 }
 
+// anyRune is a character that a teacher's file may have in its name.
+const anyRune = `[^/\\\x00-\x1f\x7f]`
+
 var (
 	envForm   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 	labelForm = regexp.MustCompile(`^[a-z0-9_][a-z0-9_.]{0,31}$`)
 	dirForm   = regexp.MustCompile(`^\.?[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
 	fileForm  = regexp.MustCompile(`^(` + strings.Join([]string{
 		// What people ask for.
-		`env\.spec`, `environment[A-Za-z0-9_.-]{0,64}\.ya?ml`, `(grove-)?requirements[A-Za-z0-9_.-]{0,64}\.txt`, `constraints\.txt`,
-		`apt\.txt`, `runtime\.txt`, `pyproject\.toml`, `pylock(\.[A-Za-z0-9_-]{1,64})?\.toml`, `[A-Za-z0-9_-]{1,64}\.lock`,
+		`env\.spec`, `environment` + anyRune + `{0,100}\.ya?ml`, `(grove-)?requirements` + anyRune + `{0,100}\.txt`, `constraints\.txt`,
+		`apt\.txt`, `runtime\.txt`, `pyproject\.toml`, `pylock(\.[A-Za-z0-9_-]{1,64})?\.toml`, anyRune + `{1,100}\.lock`,
 		`conda-lock\.ya?ml`, `Pipfile`, `postBuild`, `start`, `install\.R`, `DESCRIPTION`, `(Julia)?(Project|Manifest)\.toml`,
 		// What they get.
 		`env\.manifest`, `apt\.manifest`, `generation\.json`, `manifest\.txt`,
@@ -43,7 +47,7 @@ func Allowed(name string) bool {
 			return false
 		}
 	}
-	return len(dirs) <= maxDepth && fileForm.MatchString(path.Base(name))
+	return len(dirs) <= maxDepth && utf8.ValidString(name) && fileForm.MatchString(path.Base(name))
 }
 
 // checkEnv is nil when env can be a branch. "manifest" cannot: it is the directory of

@@ -130,8 +130,14 @@ func TestPack(t *testing.T) {
 	if len(packs) != 1 {
 		t.Errorf("%v", packs)
 	}
-	putManifest(t, r, "geo", "a-4-0")
-	if tags, err := other.Tags(t.Context(), "geo"); err != nil || len(tags) != 4 {
+	r.packs = 3
+	for _, pkg := range []string{"a-5-0", "a-6-0", "a-7-0", "a-4-0"} { // a write joins them too
+		putManifest(t, r, "geo", pkg)
+	}
+	if packs, _ = filepath.Glob(filepath.Join(r.c.Dir, "objects/pack/*.pack")); len(packs) > 4 {
+		t.Errorf("%d packs", len(packs))
+	}
+	if tags, err := other.Tags(t.Context(), "geo"); err != nil || len(tags) != 7 {
 		t.Errorf("%v, %v", tags, err)
 	}
 	sane(t, r)

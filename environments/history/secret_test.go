@@ -103,12 +103,12 @@ func FuzzScrub(f *testing.F) {
 
 // Names are the fence: what is not on the list has no way in.
 func TestAllowed(t *testing.T) {
-	for _, good := range []string{"env.spec", "environment-geo.yml", "environment.yaml", "requirements.txt", "requirements-dev.txt", "grove-requirements.txt", "apt.txt", "runtime.txt", "uv.lock", "pylock.toml", "conda-lock.yml", "postBuild", "binder/apt.txt", ".binder/environment.yml", "geo101/binder/requirements.txt", "conda.lock", "generation.json", "labels/exam.2026.txt"} {
+	for _, good := range []string{"env.spec", "environment-geo.yml", "environment.yaml", "requirements.txt", "requirements-dev.txt", "grove-requirements.txt", "apt.txt", "runtime.txt", "uv.lock", "pylock.toml", "conda-lock.yml", "postBuild", "binder/apt.txt", ".binder/environment.yml", "geo101/binder/requirements.txt", "conda.lock", "generation.json", "labels/exam.2026.txt", "environment-Größe 2.yml", "requirements (copy).txt"} {
 		if !Allowed(good) {
 			t.Errorf("%s is refused", good)
 		}
 	}
-	for _, bad := range []string{"users.csv", "courses.csv", "srv/jupyterhub_config.py", "docker-compose.override.yml", "../env.spec", "/env.spec", "binder/../apt.txt", ".git/apt.txt", ".GIT/apt.txt", "a/b/c/apt.txt", "", "labels/x", "labels/a/b.txt", "labels/.x.txt", "x\napt.txt", "env.spec\n", "requirements.txt\x00", ".netrc", "a..b/apt.txt", "labels/../env.spec"} {
+	for _, bad := range []string{"users.csv", "courses.csv", "srv/jupyterhub_config.py", "docker-compose.override.yml", "../env.spec", "/env.spec", "binder/../apt.txt", ".git/apt.txt", ".GIT/apt.txt", "a/b/c/apt.txt", "", "labels/x", "labels/a/b.txt", "labels/.x.txt", "x\napt.txt", "env.spec\n", "requirements.txt\x00", ".netrc", "a..b/apt.txt", "labels/../env.spec", "environment\xff.yml", "requirements\n.txt", "environment\\x.yml"} {
 		if Allowed(bad) {
 			t.Errorf("%q is allowed", bad)
 		}

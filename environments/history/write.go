@@ -65,6 +65,7 @@ func (w *writer) write(ctx context.Context, objs []object, refs []update) error 
 			}
 		}
 	}
+	w.tidy(ctx)
 	return nil
 }
 
