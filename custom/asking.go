@@ -17,6 +17,7 @@ type asking struct {
 	from  place
 	req   *requirements
 	conda map[string]int // where in spec.Conda a package was first named
+	extra []string       // channels that only a line names, behind the others
 	files []string       // environment files that describe it
 	lock  string         // the lock of conda's that takes the place of those files' packages
 }
@@ -62,12 +63,8 @@ func (r *reader) askBase() *asking {
 func (r *reader) ask(display, course, file string, line int) *asking {
 	from := place{file, line}
 	name := mapName(display)
-	switch {
-	case len(name) > MaxEnvName:
-		r.error("environment-name", file, line, fmt.Sprintf("%s: the name %q is longer than %d letters", from, short(display), MaxEnvName), "choose a shorter name")
-		return nil
-	case envReserved(name):
-		r.error("environment-name", file, line, fmt.Sprintf("%s: the name %q has a meaning of its own", from, display), "choose another name")
+	if why, do := refusedName(name, display); why != "" {
+		r.refuseName(from, course, why, do)
 		return nil
 	}
 	if r.asked == nil {
@@ -84,6 +81,27 @@ func (r *reader) ask(display, course, file string, line int) *asking {
 	}
 	r.error("environment-collision", file, line, collision(old, from, display, course), "give one of them another name")
 	return nil
+}
+
+// refusedName says why a name cannot be had, and what to do.
+func refusedName(name, display string) (why, do string) {
+	switch {
+	case len(name) > MaxEnvName:
+		return fmt.Sprintf("the name %q is longer than %d letters", short(display), MaxEnvName), "choose a shorter name"
+	case envReserved(name):
+		return fmt.Sprintf("the name %q has a meaning of its own", display), "choose another name"
+	}
+	return "", ""
+}
+
+// refuseName says that a name cannot be had. A folder may lie here for a reason of its
+// own, so that only what it asks for is left out.
+func (r *reader) refuseName(from place, course, why, do string) {
+	if course != "" {
+		r.warn("course-name", from.file, 0, "the folder "+from.String()+" asks for packages, and "+why, "its packages are not installed", do)
+		return
+	}
+	r.error("environment-name", from.file, from.line, from.String()+": "+why, do)
 }
 
 // collision names both places that ask for one name.
@@ -135,6 +153,11 @@ func (a *asking) finish() Spec {
 		a.info("environment-no-channel", first.File, first.Line, fmt.Sprintf("%s names no channel for its packages", printable(first.File)),
 			"they come from conda-forge, which is free for everybody", "write it down, so that everybody knows: channels: [conda-forge]")
 		s.Channels = []string{CondaForge}
+	}
+	for _, c := range a.extra {
+		if !slices.Contains(s.Channels, c) {
+			s.Channels = append(s.Channels, c)
+		}
 	}
 	for _, f := range a.req.out.Files {
 		a.keep(f.Path)

@@ -121,6 +121,7 @@ func (a *asking) condaLine(file string, line int, text string) {
 		if !ok {
 			return
 		}
+		a.extra = append(a.extra, channel)
 		c.channel = channel + m[2]
 	}
 	if len(a.spec.Conda) >= MaxPackages {

@@ -71,8 +71,7 @@ func (r *reader) courseNames(dir string) []string {
 	case !isCourse || !r.goodName(dir, dir):
 		return nil
 	case !envName.MatchString(dir):
-		r.warn("course-name", dir, 0, fmt.Sprintf("the folder %q asks for packages, and its name cannot be that of a course", short(dir)),
-			"its packages are not installed", fmt.Sprintf("rename it: up to %d letters, numbers, dashes and underscores, beginning with a letter", MaxEnvName))
+		r.refuseName(place{file: dir}, dir, "its name cannot be that of a course", fmt.Sprintf("rename it: up to %d letters, numbers, dashes and underscores, beginning with a letter", MaxEnvName))
 		return nil
 	}
 	return names

@@ -54,8 +54,8 @@ func TestG5_courseOwnsItsName(t *testing.T) {
 	for _, dir := range []string{"geo", "bio_1", "base"} {
 		wantNotice(t, l, sevError, "environment-collision", dir, 0)
 	}
-	wantNotice(t, l, sevError, "environment-name", "system", 0)
-	wantNotice(t, l, sevError, "environment-name", strings.Repeat("c", 33), 0)
+	wantNotice(t, l, sevWarn, "course-name", "system", 0)
+	wantNotice(t, l, sevWarn, "course-name", strings.Repeat("c", 33), 0)
 	wantNotice(t, l, sevWarn, "course-environment", "a/environment-b.yml", 0)
 	for _, s := range []string{"geo of environment-geo.yml and the course geo have one name", "the course bio-1 and the course bio_1 differ only in how they are written"} {
 		if !strings.Contains(dump(l), s) {

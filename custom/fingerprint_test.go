@@ -13,7 +13,7 @@ import (
 func partFiles() map[string][]string {
 	return map[string][]string{
 		"roster": {"users.csv"}, "content": {"home_default/a.txt", "shared/b.csv"}, "image": {"base.Dockerfile", "apt.txt"},
-		"environment": {"requirements.txt", "more.txt"}, "kernels": {"environment-geo.yml"}, "code": {"srv/x.py", OverrideYML, "conjured.yaml"},
+		"environment": {"requirements.txt", "more.txt", "environment.yml"}, "kernels": {"environment-geo.yml", "course1/requirements.txt", "course1/environment.yml", "courses.csv"}, "code": {"srv/x.py", OverrideYML, "conjured.yaml"},
 	}
 }
 
@@ -29,6 +29,10 @@ func textFor(file, word string) string {
 		return "FROM " + word + " AS base\n"
 	case "requirements.txt":
 		return word + "\n-r more.txt\n"
+	case "environment.yml", "course1/environment.yml":
+		return "dependencies: [" + word + "]\n"
+	case "courses.csv":
+		return "course,student\ncourse1," + word + "\n"
 	case "environment-geo.yml":
 		return "name: " + word + "\n"
 	case OverrideYML:

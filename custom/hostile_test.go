@@ -194,7 +194,7 @@ func asNobody(t *testing.T, f func()) {
 }
 
 func TestVanishesWhileRead(t *testing.T) {
-	all := original().with(files{"shared/a/1": "x", "shared/a/2": "y", "srv/b.py": "", "requirements.txt": "-r more.txt\n", "more.txt": "tqdm\n"})
+	all := original().with(files{"shared/a/1": "x", "shared/a/2": "y", "srv/b.py": "", "requirements.txt": "-r more.txt\n", "more.txt": "tqdm\n", "geo/requirements.txt": "a\n", "geo/postBuild": "", ".binder/runtime.txt": "python-3.12"})
 	var opens int
 	_, l := Read(t.Context(), all.write(t, t.TempDir()), Options{opened: func(string) { opens++ }})
 	wantNoErrors(t, l)

@@ -34,7 +34,7 @@ func pipOf(s Spec) (out []string) {
 func TestE5_environmentFile(t *testing.T) {
 	f, l := read(t, files{
 		"environment.yml":         "name: base\nchannels: [conda-forge, bioconda]\ndependencies:\n- python=3.12\n- numpy >= 2, < 3\n- pip\n- pip:\n  - tqdm>=4 ; python_version > '3'\n  - -r requirements.txt\n",
-		"environment-geo-101.yml": "channels:\n- conda-forge\ndependencies:\n- gdal\n- bioconda::Samtools 1.2 h1_0\n- pip: [rich]\n",
+		"environment-geo-101.yml": "channels:\n- conda-forge\ndependencies:\n- gdal\n- pytorch::Samtools 1.2 h1_0\n- pip: [rich]\n",
 		"requirements.txt":        "# mine\nhumanize\n-r more.txt\n", "more.txt": "tabulate\n",
 	}, Options{})
 	wantNoErrors(t, l)
@@ -54,7 +54,8 @@ func TestE5_environmentFile(t *testing.T) {
 	want(t, "for the history", kept, []string{"environment.yml", "requirements.txt"})
 	geo := spec(t, f, "geo_101")
 	want(t, "display", geo.Display, "geo-101")
-	want(t, "conda", condaOf(geo), []string{"gdal", "bioconda::samtools 1.2 h1_0"})
+	want(t, "conda", condaOf(geo), []string{"gdal", "pytorch::samtools 1.2 h1_0"})
+	want(t, "channels", geo.Channels, []string{"conda-forge", "pytorch"})
 	want(t, "pip", pipOf(geo), []string{"rich"})
 }
 
