@@ -27,7 +27,7 @@ func (b *box) openDesk(context.Context) error {
 	b.guard = sessions
 	b.desk, err = desk.New(desk.Config{
 		Sessions: sessions, Class: classNow{b}, Servers: b.hub, Passwords: ownPasswords{b},
-		Lessons: deskLesson{b.hub}, Board: &openNotices{b: b, away: map[notice.Notice]bool{}},
+		Lessons: deskLesson{b.hub}, Environments: deskPackages{b}, Board: &openNotices{b: b, away: map[notice.Notice]bool{}},
 		Progress: b.news, Log: b.log,
 	})
 	return err

@@ -50,19 +50,6 @@ func (b *box) Environments(ctx context.Context) ([]api.Environment, error) {
 	return out, nil
 }
 
-// listed is the registry's list, or the store's where there is no registry.
-func (b *box) listed(ctx context.Context) ([]registry.Listed, error) {
-	if b.registry != nil {
-		return b.registry.List(ctx)
-	}
-	l, err := b.store.List()
-	var out []registry.Listed
-	for _, e := range l {
-		out = append(out, registry.Listed{Listed: e})
-	}
-	return out, err
-}
-
 func rank(e api.Environment) int {
 	if e.Name == string(environments.Base) {
 		return 0

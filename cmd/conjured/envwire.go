@@ -44,6 +44,7 @@ func (b *box) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) (api
 		return b.envLog(ctx, q, envs)
 	}
 	out, err := b.verbs(v, q, envs).run(ctx, b.news)
+	b.sight.look()
 	if v == api.EnvResolve || v == api.EnvUpdate || v == api.EnvReset {
 		for _, o := range out {
 			b.trouble.note(o)

@@ -78,6 +78,8 @@ func (d *Desk) carryOut(r *http.Request, e *session.Session, o order) (s said, s
 		return word("The new passwords are no longer shown", ""), false
 	case verbStopAll:
 		return d.stopAll(), false
+	case verbPromote, verbRollback:
+		return d.changePackages(ctx, o), false
 	case verbBegin, verbEnd:
 		return d.lesson(ctx, o.Verb, r.PostFormValue("all") == "yes"), false
 	}

@@ -87,16 +87,18 @@ type Board interface {
 	Dismiss(n notice.Notice)
 }
 
-// Config makes a [Desk]. All but Lessons, Progress and Log are required.
+// Config makes a [Desk]. All but Lessons, Environments, Progress and Log are required.
 type Config struct {
 	Sessions  *session.Sessions
 	Class     Class
 	Servers   Servers
 	Passwords Passwords
 	Lessons   Lessons // nil: there is no beginning and no end
-	Board     Board
-	Progress  *progress.Hub // long work under way
-	Log       *slog.Logger
+
+	Environments Environments // nil: the page says nothing about packages
+	Board        Board
+	Progress     *progress.Hub // long work under way
+	Log          *slog.Logger
 }
 
 // Desk serves the pages. Mount [Desk.Handler] below /conjured/ and call [Desk.Run].

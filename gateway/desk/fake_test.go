@@ -33,6 +33,8 @@ type class struct {
 	acts      []string
 	lesson    desk.Lesson
 	notices   []notice.Notice
+
+	environments []desk.Environment
 }
 
 func (c *class) Name() string { return "Room 12" }
@@ -171,6 +173,7 @@ func newSite(t testing.TB, people ...desk.Person) *site {
 	}
 	d, err := desk.New(desk.Config{
 		Sessions: sessions, Class: s.class, Servers: s.class, Passwords: s.class, Lessons: s.class, Board: s.class, Progress: s.news,
+		Environments: s.class,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -282,4 +285,28 @@ func (s *site) wantActs(want ...string) {
 	if got := s.class.done(); !slices.Equal(got, want) {
 		s.t.Errorf("done: %q, want %q", got, want)
 	}
+}
+
+func (c *class) Environments(context.Context) ([]desk.Environment, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.environments), nil
+}
+
+func (c *class) Promote(_ context.Context, name string) (string, error) {
+	c.did("promote " + name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, e := range c.environments {
+		if e.Name == name {
+			c.environments[i].Waiting, c.environments[i].Before = "", true
+			return e.Waiting, nil
+		}
+	}
+	return "", &notice.Error{Notice: notice.Notice{Code: "env-unknown", Severity: notice.SeverityError, What: "there is no environment called " + name}}
+}
+
+func (c *class) Rollback(_ context.Context, name string) (string, error) {
+	c.did("rollback " + name)
+	return "", nil
 }

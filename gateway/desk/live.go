@@ -75,6 +75,7 @@ func (v *watcher) news(s *scene) (p parts, any bool) {
 	now := map[string]string{
 		"counts": v.desk.part("counts", b.Counts), "tabs": v.desk.part("tabs", b), "lesson": v.desk.part("lesson", b.Lesson),
 		"notices": v.desk.part("notices", b.Notices), "work": v.desk.part("work", b.Work),
+		"packages": v.desk.part("packages", b.Packages),
 	}
 	var order []string
 	for _, r := range b.Rows {

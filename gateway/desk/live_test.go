@@ -169,6 +169,7 @@ func room12(t *testing.T) *site {
 	people[8].Servers = []desk.Server{{State: "ready", Since: time.Now(), Memory: 960e6, MemoryLimit: 1e9, Trouble: "Uses nearly all of its memory."}}
 	people[10].Servers = []desk.Server{{State: "failed", Since: time.Now(), Trouble: "It needed more memory than the 512 MB it may use."}}
 	s := newSite(t, people...)
+	s.class.environments = fourEnvironments()
 	s.class.notices = []notice.Notice{
 		{Code: "pip", Severity: notice.SeverityError, File: "requirements.txt", Line: 3, What: "there is no package called pandsa", Means: "the class works on with the packages it has", Do: "correct the name and save the file"},
 		{Code: "guess", Severity: notice.SeverityWarning, What: "many wrong passwords were tried for anna from the computer 10.0.0.7", Means: "nobody is shut out by it", Do: "see who it is with: conjured users log"},
@@ -198,6 +199,11 @@ func TestPages(t *testing.T) {
 	s.class.change("igor", func(p *desk.Person) { p.Servers = []desk.Server{{State: "starting", Since: time.Now()}} })
 	p.until("news", `document.querySelector('#`+rowID("igor")+`').classList.contains('starting')`)
 	p.until("the keyboard stays, and what was unfolded", `document.activeElement.closest('#`+rowID("igor")+`') && document.querySelector('.board details').open`)
+	p.js(`document.querySelector('#packages summary').click()`)
+	p.until("what is up to date", `document.querySelector('button[value="rollback base"]').offsetHeight`)
+	p.picture("teach-packages")
+	p.js(`document.querySelector('button[value="promote geo_101"]').click()`)
+	p.until("a way back", `document.querySelector('.said button[value="rollback geo_101"]')`)
 	p.look("teach-filtered", s.URL+"/conjured/teach?show=trouble")
 	p.look("teach-empty", s.URL+"/conjured/teach?find=nobody")
 	p.look("open", s.URL+"/conjured/open?to=/user/anna/lab")

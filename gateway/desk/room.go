@@ -23,7 +23,9 @@ type scene struct {
 	lesson  Lesson
 	lessons bool // there is a beginning and an end
 	trouble bool // the class could not be looked at; rows are older
-	at      time.Time
+
+	environments []Environment
+	at           time.Time
 }
 
 // told is a notice with a name for its button.
@@ -125,6 +127,7 @@ func (r *room) look() {
 			c.Log.Debug("the lesson is not known", "error", err)
 		}
 	}
+	r.lookAtPackages(ctx, s, before)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.now = s
@@ -132,4 +135,21 @@ func (r *room) look() {
 		close(r.changed)
 	}
 	r.changed = make(chan struct{})
+}
+
+// lookAtPackages takes the last answer where there is none now.
+func (r *room) lookAtPackages(ctx context.Context, s, before *scene) {
+	if r.desk.config.Environments == nil {
+		return
+	}
+	var err error
+	if s.environments, err = r.desk.config.Environments.Environments(ctx); err == nil {
+		return
+	}
+	if before != nil {
+		s.environments = before.environments
+	}
+	if ctx.Err() == nil {
+		r.desk.config.Log.Debug("the packages are not known", "error", err)
+	}
 }

@@ -140,16 +140,17 @@ func lessonOf(s *scene) lessonPart {
 
 // teachBody is the page of the class.
 type teachBody struct {
-	Filter  filter
-	Counts  counts
-	Lesson  lessonPart
-	Notices []told
-	Work    []work
-	Rows    []row
+	Filter   filter
+	Counts   counts
+	Lesson   lessonPart
+	Notices  []told
+	Work     []work
+	Packages packagesPart
+	Rows     []row
 }
 
 func bodyOf(s *scene, f filter) teachBody {
-	b := teachBody{Filter: f, Counts: s.counts(f), Lesson: lessonOf(s), Notices: s.notices}
+	b := teachBody{Filter: f, Counts: s.counts(f), Lesson: lessonOf(s), Notices: s.notices, Packages: packagesOf(s)}
 	for _, e := range s.jobs {
 		b.Work = append(b.Work, workOf(e))
 	}
