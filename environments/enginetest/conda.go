@@ -2,8 +2,8 @@ package enginetest
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,10 +91,11 @@ func condaInstalls(t *testing.T, w *World, e Engine) {
 	if err != nil || len(b) != want || !bytes.Contains(b, []byte(first+"/etc/tiny\x00")) || !bytes.HasSuffix(b, []byte("end")) {
 		t.Errorf("a prefix in a binary: %d bytes, want %d, %q, %v", len(b), want, b, err)
 	}
-	for cmd, want := range map[string]string{"bin/app": "app with 0.4\n", "bin/tiny": "tiny\n"} {
-		if out, err := exec.Command(filepath.Join(first, cmd)).CombinedOutput(); cmd == "bin/app" && (err != nil || string(out) != want) {
-			t.Errorf("%s: %s %v", cmd, out, err)
-		}
+	if out, err := run(first, "bin/app"); err != nil || out != "app with 0.4\n" {
+		t.Errorf("bin/app: %s %v", out, err)
+	}
+	if b, err := os.ReadFile(filepath.Join(first, "bin/tiny")); err != nil || !strings.HasPrefix(string(b), "#!"+first+"/bin/sh\n# "+first+"\n") {
+		t.Errorf("bin/tiny: %s %v", b, err)
 	}
 	if left := naming(t, first, condatest.Placeholder); len(left) > 0 {
 		t.Errorf("the placeholder is left in %v", left)
@@ -111,12 +112,18 @@ func Own(path string) bool {
 func naming(t *testing.T, prefix, text string) []string {
 	t.Helper()
 	var out []string
-	for name, what := range Tree(t, prefix) {
-		if strings.HasPrefix(what, "file ") && !strings.HasPrefix(name, "conda-meta/") {
-			if b, err := os.ReadFile(filepath.Join(prefix, name)); err != nil || bytes.Contains(b, []byte(text)) {
-				out = append(out, name)
-			}
+	err := filepath.WalkDir(prefix, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || filepath.Base(filepath.Dir(path)) == "conda-meta" {
+			return err
 		}
+		b, err := os.ReadFile(path)
+		if bytes.Contains(b, []byte(text)) {
+			out = append(out, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return out
 }

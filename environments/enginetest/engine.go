@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -117,4 +119,12 @@ func install(t *testing.T, e Engine, p Plan) string {
 		t.Fatalf("install: %v", err)
 	}
 	return prefix
+}
+
+// run runs a program of a prefix, which leaves no bytecode there.
+func run(prefix, program string, args ...string) (string, error) {
+	cmd := exec.Command(filepath.Join(prefix, program), args...)
+	cmd.Env = []string{"PATH=" + filepath.Join(prefix, "bin") + ":/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE=1", "HOME=/nonexistent"}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }

@@ -2,8 +2,6 @@ package enginetest
 
 import (
 	"bytes"
-	"os/exec"
-	"path/filepath"
 	"testing"
 )
 
@@ -22,7 +20,7 @@ func Mixed(t *testing.T, engine func(*testing.T, *World) Engine) {
 		t.Errorf("the same question was answered differently:\n%s\n%s", p.Bytes, again.Bytes)
 	}
 	first, second := install(t, e, p), install(t, e, p)
-	if out, err := exec.Command(filepath.Join(first, "bin/python"), "-I", "-c", "import app, tinydep, uses_tinydep, two; app.main()").CombinedOutput(); err != nil || string(out) != "app with 0.4\n" {
+	if out, err := run(first, "bin/python", "-B", "-I", "-c", "import app, tinydep, uses_tinydep, two; app.main()"); err != nil || out != "app with 0.4\n" {
 		t.Errorf("%s %v", out, err)
 	}
 	same(t, first, second)

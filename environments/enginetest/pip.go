@@ -3,7 +3,6 @@ package enginetest
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -75,7 +74,7 @@ func pipRefuses(t *testing.T, e Engine) {
 func pipInstalls(t *testing.T, e Engine) {
 	p := plan(t, e, Ask{Pip: []string{"wants-it", "my-pack-age", "many", "two"}})
 	first, second := install(t, e, p), install(t, e, p)
-	if out, err := exec.Command(filepath.Join(first, "bin/say-it")).CombinedOutput(); err != nil || string(out) != "said\n" {
+	if out, err := run(first, "bin/say-it"); err != nil || out != "said\n" {
 		t.Errorf("%s %v", out, err)
 	}
 	if n, _ := filepath.Glob(filepath.Join(first, "lib/python*/site-packages/many_data/*/*.txt")); len(n) != 250 {

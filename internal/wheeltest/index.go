@@ -24,8 +24,14 @@ type Dist interface {
 type Server struct {
 	roughnet.Network
 	mu    sync.Mutex
-	dists []Dist
+	files []listed
 	bytes map[string][]byte // by file name
+}
+
+// listed is how the index announces a file.
+type listed struct {
+	project string
+	entry   map[string]any
 }
 
 // Serve gives an index of these.
@@ -41,8 +47,8 @@ func (s *Server) Set(dists ...Dist) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range dists {
-		s.dists = slices.DeleteFunc(s.dists, func(x Dist) bool { return x.File() == d.File() })
-		s.dists = append(s.dists, d)
+		s.files = slices.DeleteFunc(s.files, func(l listed) bool { return l.entry["filename"] == d.File() })
+		s.files = append(s.files, listed{d.Project(), d.listed()})
 		s.bytes[d.File()] = d.Bytes()
 	}
 }
@@ -68,9 +74,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) project(w http.ResponseWriter, r *http.Request) {
 	name, files := r.PathValue("name"), []map[string]any{}
 	s.mu.Lock()
-	for _, d := range s.dists {
-		if d.Project() == name {
-			files = append(files, d.listed())
+	for _, l := range s.files {
+		if l.project == name {
+			files = append(files, l.entry)
 		}
 	}
 	s.mu.Unlock()

@@ -110,6 +110,9 @@ func (w Wheel) Bytes() []byte {
 	z := zip.NewWriter(&b)
 	for _, n := range append(names, info+"RECORD") {
 		h := &zip.FileHeader{Name: n, Method: zip.Deflate}
+		if strings.HasSuffix(n, "/bulk.bin") {
+			h.Method = zip.Store
+		}
 		mode := w.Modes[n]
 		if mode == 0 {
 			mode = 0o644
