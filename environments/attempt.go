@@ -57,7 +57,7 @@ func (b *Builder) attempt(ctx context.Context, s Spec, w work, mode string, g *G
 func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Generation, offline bool, sink progress.Sink) (outcome, error) {
 	j := job{
 		Mode: mode, Python: b.c.Python, UV: b.c.UV, Lab: b.c.Lab, Narrow: w.narrow, Options: b.options(offline),
-		Asked: s.Python,
+		Asked: s.Python, Implicit: s.implicit(), Check: w.check, Conda: b.condaJob(s, offline),
 	}
 	if w.prev.Number != 0 {
 		j.Prev, j.PrevPython = filepath.Join(b.c.Store.mount, w.prev.Path()), w.prev.Manifest.Python
@@ -92,6 +92,8 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 		return outcome{manifest: w.prev.Manifest, unchanged: true}, nil
 	case exit == 14:
 		return outcome{}, noSuchPython(s, read.python)
+	case exit == 15:
+		return outcome{}, w.condaFailure(s)
 	case exit != 0:
 		return outcome{}, explain(s, exit, read.text(), b.c.Index)
 	}
@@ -99,12 +101,23 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 	if err != nil {
 		return outcome{}, fmt.Errorf("cannot read what uv wrote: %w", err)
 	}
-	out := outcome{manifest: Manifest{Python: read.python, Platform: read.platform}, built: w.built()}
-	if mode == "build" && g.Manifest.Python != read.python {
-		return out, pythonChanged(g.Manifest.Python, read.python)
+	if g.Number != 0 {
+		if err := b.compile(ctx, s, w, *g, sink); err != nil {
+			return outcome{}, err
+		}
+	}
+	python := strings.TrimPrefix(read.python, noPython)
+	out := outcome{manifest: Manifest{Python: python, Platform: read.platform}, built: w.built()}
+	if mode == "build" && g.Manifest.Python != python {
+		return out, pythonChanged(g.Manifest.Python, python)
 	}
 	b.c.Log.Debug("built", "env", g.Env, "number", g.Number, "alone", out.built.Alone, "reason", out.built.Reason)
-	out.manifest.Packages, err = parseLock(lock)
+	conda, err := w.conda()
+	if err != nil {
+		return out, err
+	}
+	pip, err := parseLock(lock)
+	out.manifest.Packages = append(conda, pip...)
 	return out, err
 }
 

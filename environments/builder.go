@@ -151,7 +151,7 @@ func (b *Builder) build(ctx context.Context, s Spec, m Manifest, sink progress.S
 
 // install makes a new generation of m.
 func (b *Builder) install(ctx context.Context, s Spec, m Manifest, w work, sink progress.Sink) (Made, error) {
-	if err := w.put("lock.txt", m.body()); err != nil {
+	if err := errors.Join(w.put("lock.txt", m.body()), w.putConda("conda.json", m)); err != nil {
 		return Made{}, err
 	}
 	g, err := b.begin(s, m)

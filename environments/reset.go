@@ -17,6 +17,6 @@ func (b *Builder) Rebuild(ctx context.Context, s Spec, m Manifest, sink progress
 		return Made{}, err
 	}
 	defer w.drop(b.c.Log)
-	w.prev, w.base = Generation{}, Generation{}
+	w.prev, w.base, w.check = Generation{}, Generation{}, true
 	return b.install(ctx, s, m, w, sink)
 }

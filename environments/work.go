@@ -36,6 +36,7 @@ type work struct {
 	narrow bool
 
 	offline bool // only what is stored may be used
+	check   bool // and what is stored is looked at before
 }
 
 // job is what build.py reads.
@@ -50,6 +51,9 @@ type job struct {
 	Lab        string   `json:"lab"`
 	Hot        string   `json:"hot"`
 	Asked      string   `json:"asked"` // version of Python, or ""
+	Implicit   []string `json:"implicit"`
+	Check      bool     `json:"check"`
+	Conda      condaJob `json:"conda"`
 	Narrow     bool     `json:"narrow"`
 	Options    []string `json:"options"`
 }
@@ -64,6 +68,14 @@ type built struct {
 
 // ipykernel is what makes a kernel of a Python. Every environment has it.
 const ipykernel = "ipykernel"
+
+// implicit is what nobody asks for and a kernel needs.
+func (s Spec) implicit() []string {
+	if !s.kernelOnly() || s.asks(ipykernel) || slices.ContainsFunc(s.Conda, func(c CondaRequirement) bool { return c.Name() == ipykernel }) {
+		return []string{}
+	}
+	return []string{ipykernel}
+}
 
 // prepare writes what uv reads: in.txt and constraints.txt from the teacher's lines,
 // core.txt and lab.txt from the image's lock, and the current manifest twice: as lock.txt,
@@ -82,7 +94,7 @@ func (b *Builder) prepare(s Spec, o ResolveOptions) (work, error) {
 	}
 	if g, cErr := b.c.Store.Current(s.Env); cErr == nil {
 		w.prev = g
-		err = errors.Join(err, w.put("previous.txt", g.Manifest.body()))
+		err = errors.Join(err, w.put("previous.txt", g.Manifest.body()), w.putConda("previous.json", g.Manifest))
 	}
 	if g, cErr := b.c.Store.Current(Base); cErr == nil && s.Env != Base && g.Image == s.Image {
 		w.base = g
@@ -156,9 +168,6 @@ func (b *Builder) lines(s Spec) (in, constraints []byte, err error) {
 		} else {
 			in = append(in, line+"\n"...)
 		}
-	}
-	if s.kernelOnly() && !s.asks(ipykernel) {
-		in = append(in, ipykernel+"\n"...)
 	}
 	return in, constraints, nil
 }

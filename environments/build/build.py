@@ -7,10 +7,13 @@ because that one would execute the packages' .pth files. WORK holds job.json (se
 in.txt and constraints.txt (the teacher's lines), core.txt (what is required of the Lab
 set), lab.txt (its lock), lock.txt (versions to prefer, replaced by the manifest) and
 previous.txt (the manifest of the generation in use). base.txt is the manifest of the
-base environment's generation, for another environment. result.json is written last.
+base environment's generation, for another environment. previous.json and conda.json are
+the packages of conda: of the generation in use, and of the manifest. result.json is
+written last.
 
 Exit codes: 10 no manifest, 11 no interpreter, 12 not installed, 13 not compiled,
-14 no such Python, 20 the manifest is the one in previous.txt.
+14 no such Python, 15 see conda-failure.json, 20 the manifest is the one in previous.txt
+and previous.json.
 """
 
 import json
@@ -18,14 +21,16 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 WORK = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, WORK)
 
 import compose  # noqa: E402
+import condameta  # noqa: E402
 import finish  # noqa: E402
 import lock  # noqa: E402
+import prefix  # noqa: E402
 
 
 class Job(NamedTuple):
@@ -41,6 +46,20 @@ class Job(NamedTuple):
     asked: str  # the version of Python that was asked for, or ""
     narrow: bool  # whether the Lab set's versions are given
     options: list[str]  # of uv: where the index is
+    implicit: list[str]  # what a kernel of Python needs, unless something else brings a kernel
+    conda: dict[str, Any]  # see prefix.Ask
+    check: bool  # whether what is stored is looked at before it is used
+
+
+class Site(NamedTuple):
+    """Where uv installs to."""
+
+    python: str  # the interpreter, or what stands in for it
+    version: str  # X.Y; "" for none
+    have: dict[str, condameta.Provided]  # what is there already
+    chosen: prefix.Chosen | None  # the packages of conda; None for a virtual environment
+    ready: bool  # whether the packages of conda are in their place
+    kernel: list[str]  # of its own; [] for that of Python
 
 
 def say(*words: object) -> None:
@@ -55,7 +74,7 @@ def uv(job: Job, *args: str) -> bool:
     return subprocess.run([job.uv, *args], cwd=WORK).returncode == 0
 
 
-def resolve(job: Job) -> bool:
+def resolve(job: Job, site: Site) -> bool:
     """Make lock.txt.
 
     The Lab set is locked and complete in itself: nothing in it asks for a package that
@@ -64,19 +83,22 @@ def resolve(job: Job) -> bool:
     the Lab set may move, or is not the one of the image, uv looks at everything.
     """
     say("step resolve")
+    if not site.version:
+        lock.write(at("lock.txt"), {})
+        return True
     core = lock.read(at("lab.txt"))
     seed = compose.installed(job.lab)
-    narrow = job.narrow and bool(seed) and all(n in core and core[n].version == d.version for n, d in seed.items())
-    with open(at("in.txt")) as f:
-        asked = f.read().strip()
-    given = ["-c", "core.txt"] if narrow else ["core.txt"]
+    narrow = job.narrow and bool(seed) and site.version == compose.OWN and site.have.keys().isdisjoint(core)
+    narrow = narrow and all(n in core and core[n].version == d.version for n, d in seed.items())
+    asked = write_lines(job, site)
+    given = ["-c", "core.txt"] if narrow else ["required.txt"]
     found: dict[str, lock.Pin] = {}
     if asked or not narrow:
-        args = ["pip", "compile", "--python", job.python, "--no-build", "--no-sources", "--generate-hashes"]
-        args += ["--no-header", "--no-annotate", "--quiet", *job.options, "-c", "constraints.txt", "-o", "lock.txt"]
-        if not uv(job, *args, *given, "in.txt"):
+        args = ["pip", "compile", "--python", site.python, "--no-build", "--no-sources", "--generate-hashes"]
+        args += ["--no-header", "--no-annotate", "--quiet", *job.options, "-c", "constraints.txt", "-c", "provided.txt"]
+        if not uv(job, *args, "-o", "lock.txt", *given, "asked.txt"):
             return False
-        found = lock.read(at("lock.txt"))
+        found = {n: p for n, p in lock.read(at("lock.txt")).items() if n not in site.have}
     if narrow:
         found |= {n: core[n] for n in seed}
     # An index may have got more files of a version since: the lock's list of them stays.
@@ -84,58 +106,104 @@ def resolve(job: Job) -> bool:
     return True
 
 
-def same_as_before(job: Job) -> bool:
-    if job.prev_python != "%d.%d" % sys.version_info[:2] or not os.path.exists(at("previous.txt")):
+def write_lines(job: Job, site: Site) -> bool:
+    """Write what uv reads for a site; tell whether anything is asked for."""
+    with open(at("provided.txt"), "w") as f:
+        f.writelines(condameta.stubs(site.have, os.path.join(job.conda["cache"], "provided")) if site.have else [])
+    with open(at("in.txt")) as f:
+        lines = f.read()
+    if not site.kernel:
+        lines += "".join(line + "\n" for line in job.implicit)
+    with open(at("asked.txt"), "w") as f:
+        f.write(lines)
+    core = lock.read(at("core.txt"))
+    if all(p.version for p in core.values()):
+        # Required as a whole the Lab set would ask for other versions than conda's.
+        lock.write(at("required.txt"), {n: p for n, p in core.items() if n not in site.have})
+    else:
+        shutil.copyfile(at("core.txt"), at("required.txt"))
+    return bool(lines.strip())
+
+
+def same_as_before(job: Job, site: Site) -> bool:
+    if job.prev_python != site.version or not os.path.exists(at("previous.txt")):
+        return False
+    if site.chosen is None and os.path.exists(at("previous.json")) or site.chosen and site.ready:
         return False
     with open(at("previous.txt"), "rb") as a, open(at("lock.txt"), "rb") as b:
         return a.read() == b.read()
 
 
-def empty(job: Job) -> None:
-    """Make the generation an empty virtual environment, whatever an attempt has left."""
-    for name in os.listdir(job.gen):
-        path = os.path.join(job.gen, name)
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
-    if not uv(job, "venv", "--quiet", "--no-project", "--allow-existing", "--python", job.python, job.gen):
-        sys.exit(11)
-    hot(job)
+def venv(job: Job) -> Site:
+    return Site(job.python, compose.OWN, {}, None, False, [])
+
+
+def conda(job: Job, half: prefix.Prefix) -> Site:
+    """Choose packages of conda, and have them in their place if they are other ones than
+    those in use: then their files tell what they bring."""
+    target = job.gen or at("prefix")
+    with open(at("in.txt")) as f:
+        need = bool(f.read().strip() or lock.read(at("core.txt")) or job.asked)
+    for force in (need, True):
+        chosen = half.listed() if job.mode == "build" else half.choose(job.asked, force)
+        same = job.mode != "build" and bool(job.prev) and half.unchanged(chosen)
+        source = job.prev if same else target
+        if not same:
+            half.install(chosen, target, job.check)
+        kernel = condameta.kernel(source) if job.implicit else []
+        if chosen.python or kernel or job.mode == "build":
+            break
+    python = half.stand_in(job.python, target, chosen)
+    return Site(python, chosen.python, condameta.provided(source), chosen, not same, kernel)
+
+
+def empty(job: Job, site: Site) -> None:
+    """Make the generation what it is before uv installs, whatever an attempt has left."""
+    if site.chosen:
+        if not site.ready:
+            prefix.Prefix(WORK, job.conda).install(site.chosen, job.gen, job.check)
+    else:
+        prefix.clear(job.gen)
+        if not uv(job, "venv", "--quiet", "--no-project", "--allow-existing", "--python", job.python, job.gen):
+            sys.exit(11)
+    if site.version:
+        hot(job)
 
 
 def hot(job: Job) -> None:
     """Let the generation's Python look where packages are put for kernels that run."""
+    os.makedirs(os.path.join(job.gen, compose.PACKAGES), exist_ok=True)
     with open(os.path.join(job.gen, compose.PACKAGES, "conjured_hot.pth"), "w") as f:
         f.write(job.hot + "\n")
 
 
-def install(job: Job) -> tuple[compose.Composed, list[str]] | None:
+def install(job: Job, site: Site) -> tuple[compose.Composed, list[str]] | None:
     """Take over what is installed elsewhere in exactly this form, and download the rest."""
     say("step install")
     wanted = lock.read(at("lock.txt"))
     before = lock.read(at("previous.txt")) if job.prev else {}
     prev, lab = compose.Donor(job.prev, before, True), compose.Donor(job.lab, lock.read(at("lab.txt")), False)
     base = compose.Donor(job.base, lock.read(at("base.txt")), True)
-    empty(job)
+    empty(job, site)
     try:
         done = compose.compose(job.gen, wanted, [prev, base, lab])
     except (OSError, ValueError, RuntimeError) as e:
         # Something is not as an installer leaves it: a new installation does not need it.
         say("note nothing is taken over: %s" % str(e).replace("\n", " "))
-        empty(job)
+        empty(job, site._replace(ready=False))
         done = compose.compose(job.gen, wanted, [compose.Donor("", {}, False)])
     rest = {n: p for n, p in wanted.items() if n not in done.taken()}
     say("note taken over %s, to install %d" % (" ".join(str(len(n)) for n in done.names), len(rest)))
     lock.write(at("todo.txt"), rest)
-    args = ["pip", "install", "--python", os.path.join(job.gen, "bin/python"), "--no-deps", "--require-hashes"]
+    python = site.python if site.chosen else os.path.join(job.gen, "bin/python")
+    args = ["pip", "install", "--python", python, "--no-deps", "--require-hashes", "--break-system-packages"]
     args += ["--no-build", "--no-sources", "--link-mode", "hardlink", *job.options, "-r", "todo.txt"]
     if rest and not uv(job, *args):
         return None
     if os.path.lexists(own := os.path.join(job.gen, ".lock")):
         os.unlink(own)  # uv's, and of no use in what never changes
     new = sorted(set(wanted) - done.names[0])
-    if not job.prev or set(before) != done.names[0]:
+    if not job.prev or set(before) != done.names[0] or site.chosen and not prefix.Prefix(WORK, job.conda).unchanged(site.chosen):
         new = []  # something went or changed: the generation is not the old one and more
     return done, new
 
@@ -144,27 +212,31 @@ def main() -> None:
     os.umask(0o022)
     with open(at("job.json")) as f:
         job = Job(**json.load(f))
-    own = "%d.%d" % sys.version_info[:2]
-    say("python %s linux-%s" % (own, os.uname().machine))
-    if job.asked and job.asked.split(".")[:2] != own.split("."):
-        sys.exit(14)
+    half = prefix.Prefix(WORK, job.conda)
+    site = conda(job, half) if half.wanted(job.mode, job.asked) else venv(job)
+    compose.use(site.version or compose.OWN)
+    say("python %s linux-%s" % (site.version or "none", os.uname().machine))
     if job.mode != "build":
-        if not resolve(job):
+        if not resolve(job, site):
             sys.exit(10)
+        if site.chosen:
+            half.keep(site.chosen)
         if job.mode == "resolve":
             return
-        if same_as_before(job):
+        if same_as_before(job, site):
             sys.exit(20)
-    built = install(job)
+    built = install(job, site)
     if built is None:
         sys.exit(12)
     say("step compile")
     done, new = built
-    fresh = finish.finish(job.gen, done.final())
+    later = at("compile.json") if site.version not in ("", compose.OWN) else ""
+    fresh = finish.finish(job.gen, done.final(), job.prev, later)
     fresh |= {f for f in done.final() - done.files[0] if not f.endswith(".pyc")}
-    reason = finish.touches(job.gen, new, done.files[0], fresh - done.skeleton) if new else "not only additions"
+    theirs = done.files[0] | done.skeleton if site.chosen else done.files[0]
+    reason = finish.touches(job.gen, new, theirs, fresh - done.skeleton) if new else "not only additions"
     with open(at("result.json"), "w") as f:
-        json.dump({"alone": not reason, "new": new, "reason": reason}, f)
+        json.dump({"alone": not reason, "new": new, "reason": reason, "kernel": site.kernel}, f)
     say("step built")
 
 

@@ -16,15 +16,26 @@ import os
 import stat
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from importlib.util import cache_from_source, source_hash
+from importlib.util import source_hash
 from multiprocessing import get_context
 from typing import NamedTuple
 
+import condameta
 from lock import Pin, normalise
 
-PACKAGES = "lib/python%d.%d/site-packages" % sys.version_info[:2]
+OWN = "%d.%d" % sys.version_info[:2]
+PACKAGES, TAG = "", ""  # where packages are, and what bytecode is marked with: see use
 OURS = frozenset({"lease", "manifest.txt", "generation.json", "ok", ".lock"})
 SHEBANG = 127  # longest line that Linux reads; an installer writes longer ones in another form
+
+
+def use(version: str) -> None:
+    """Name the Python, X.Y, that this process makes a generation for."""
+    global PACKAGES, TAG
+    PACKAGES, TAG = "lib/python%s/site-packages" % version, "cpython-" + version.replace(".", "")
+
+
+use(OWN)
 
 
 class Dist(NamedTuple):
@@ -94,7 +105,8 @@ def listing(prefix: str) -> set[str]:
 
 def cached(path: str) -> str:
     """Where the bytecode of a source is."""
-    return cache_from_source(path)
+    folder, name = os.path.split(path)
+    return os.path.join(folder, "__pycache__", "%s.%s.pyc" % (name.removesuffix(".py"), TAG))
 
 
 def with_bytecode(files: list[str]) -> set[str]:
@@ -111,8 +123,11 @@ def reusable(donor: Donor, wanted: dict[str, Pin], skeleton: set[str]) -> dict[s
     have = installed(donor.prefix)
     if donor.link:
         # A file that no RECORD lists: whose it is cannot be known.
-        listed = set().union(with_bytecode(list(skeleton)), OURS, *(with_bytecode(d.files) for d in have.values()))
-        if not listing(donor.prefix) <= listed:
+        own = condameta.files(donor.prefix)
+        have = {n: d for n, d in have.items() if own.isdisjoint(d.files)}
+        listed = set().union(with_bytecode([*skeleton, *own]), OURS, *(with_bytecode(d.files) for d in have.values()))
+        if odd := listing(donor.prefix) - listed:
+            print("conjured: note nothing is taken over from %s: nobody's %s" % (donor.prefix, min(odd)), flush=True)
             return {}
     good = {
         n

@@ -4,19 +4,27 @@ tell whether it is the generation in use and something beside it.
 Bytecode is of the unchecked-hash kind and names the source as the image's Lab set does,
 so that it is the same bytes in every generation and for every way to get it. Python
 puts the true path into tracebacks itself.
+
+Only the Python that will read bytecode can write it. Where that is not the image's, this
+is run once more, as `GENERATION/bin/python -I -S finish.py TODO`, without network and
+with nothing to write to but the generation. TODO is a JSON list of jobs of compile_many.
 """
 
 import configparser
+import json
 import os
 import py_compile
 import re
 import stat
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from importlib.util import cache_from_source
 from multiprocessing import get_context
 
-from compose import PACKAGES, final, installed
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import compose  # noqa: E402
+from compose import cached, final, installed  # noqa: E402
 
 MODE = py_compile.PycInvalidationMode.UNCHECKED_HASH
 SHOWN = "/opt/conjured/lab"
@@ -39,10 +47,36 @@ def seal(path: str, info: os.stat_result) -> None:
         os.chmod(path, final(info.st_mode))
 
 
-def walk(gen: str, done: set[str]) -> tuple[list[tuple[str, str]], set[str]]:
+def current(source: str, pyc: str) -> bool:
+    """Whether bytecode that came with a package is of use: bound to nothing, or to the date
+    that its source has."""
+    try:
+        info = os.stat(source)
+        with open(pyc, "rb") as f:
+            head = f.read(16)
+    except OSError:
+        return False
+    flags, date, size = (int.from_bytes(head[i : i + 4], "little") for i in (4, 8, 12))
+    return flags == 1 or flags == 0 and (date, size) == (int(info.st_mtime) & 0xFFFFFFFF, info.st_size & 0xFFFFFFFF)
+
+
+def shared(source: str, pyc: str, old: str, old_pyc: str) -> bool:
+    """Take the bytecode of another generation, where the source is the very same file."""
+    try:
+        if not os.path.samestat(os.lstat(source), os.lstat(old)):
+            return False
+        os.makedirs(os.path.dirname(pyc), mode=0o755, exist_ok=True)
+        return compose.link(old_pyc, pyc)
+    except OSError:
+        return False
+
+
+def walk(gen: str, done: set[str], prev: str) -> tuple[list[tuple[str, str]], set[str]]:
     """Seal every file that is not done, and give the sources without bytecode and what is new."""
     todo: list[tuple[str, str]] = []
     fresh: set[str] = set()
+    ours: set[str] = set()
+    library = os.path.dirname(compose.PACKAGES)
     for folder, _, files in os.walk(gen):
         os.chmod(folder, 0o755)
         inside = os.path.relpath(folder, gen)
@@ -54,12 +88,16 @@ def walk(gen: str, done: set[str]) -> tuple[list[tuple[str, str]], set[str]]:
                     continue
                 fresh.add(short)
                 seal(path, info)
-            if name.endswith(".py") and inside.startswith(PACKAGES):
-                pyc = cache_from_source(short)
-                if pyc not in done and not os.path.lexists(os.path.join(gen, pyc)):
+            if name.endswith(".py") and inside.startswith(library):
+                pyc = cached(short)
+                new = os.path.join(gen, pyc)
+                if pyc in done or os.path.lexists(new) and current(path, new):
+                    continue
+                ours.add(pyc)
+                if not (prev and shared(path, new, os.path.join(prev, short), os.path.join(prev, pyc))):
                     os.makedirs(os.path.join(folder, "__pycache__"), mode=0o755, exist_ok=True)
                     todo.append((path, os.path.join(SHOWN, short)))
-    return todo, fresh
+    return todo, fresh - ours
 
 
 def compile_all(todo: list[tuple[str, str]]) -> None:
@@ -76,15 +114,26 @@ def compile_all(todo: list[tuple[str, str]]) -> None:
         print("conjured: note the compiler died; some modules stay without bytecode", flush=True)
 
 
-def finish(gen: str, done: set[str]) -> set[str]:
-    """Finish what is not done yet, and give its files, without bytecode."""
-    todo, fresh = walk(gen, done)
+def compile_and_seal(todo: list[tuple[str, str]]) -> None:
     if todo:
         compile_all(todo)
     for source, _ in todo:
-        pyc = cache_from_source(source)
+        pyc = cached(source)
         if os.path.lexists(pyc):
             seal(pyc, os.lstat(pyc))
+
+
+def finish(gen: str, done: set[str], prev: str, later: str) -> set[str]:
+    """Finish what is not done yet, and give its files, without bytecode.
+
+    Later is where to note what has to be compiled by another Python; "" when it is ours.
+    """
+    todo, fresh = walk(gen, done, prev)
+    if not later:
+        compile_and_seal(todo)
+    elif todo:
+        with open(later, "w") as f:
+            json.dump(todo, f)
     return fresh
 
 
@@ -107,16 +156,16 @@ def touches(gen: str, new: list[str], done: set[str], fresh: set[str]) -> str:
                 return "%s brings another file %s" % (name, f)
             if f.endswith("/entry_points.txt") and plugs_in(os.path.join(gen, f)):
                 return "%s is a plug-in" % name
-            if not f.startswith((PACKAGES + "/", "bin/")) or f.endswith(".pth"):
+            if not f.startswith((compose.PACKAGES + "/", "bin/")) or f.endswith(".pth"):
                 return "%s brings %s" % (name, f)
-            head = os.path.relpath(f, PACKAGES).split("/")[0]
-            if f.startswith(PACKAGES) and not head.endswith(".dist-info"):
+            head = os.path.relpath(f, compose.PACKAGES).split("/")[0]
+            if f.startswith(compose.PACKAGES) and not head.endswith(".dist-info"):
                 tops.add(head.split(".")[0])
     if not listed or not tops or any("\n" in t or not t for t in tops):
         return "no list of files"
     if odd := fresh - listed - {".lock"}:
         return "a file that no list names: %s" % min(odd)
-    theirs = {os.path.relpath(f, PACKAGES).split("/")[0].split(".")[0] for f in done if f.startswith(PACKAGES)}
+    theirs = {os.path.relpath(f, compose.PACKAGES).split("/")[0].split(".")[0] for f in done if f.startswith(compose.PACKAGES)}
     if both := tops & (theirs | {"sitecustomize", "usercustomize"}):
         return "more of %s" % min(both)
     return looked_for(gen, tops, done)
@@ -150,3 +199,9 @@ def looked_for(gen: str, tops: set[str], done: set[str]) -> str:
             if any(p in text for p in plain) and form.search(text):
                 return "%s looks for it" % f
     return ""
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    with open(sys.argv[1]) as jobs:
+        compile_and_seal([(source, shown) for source, shown in json.load(jobs)])

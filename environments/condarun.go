@@ -1,0 +1,133 @@
+package environments
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
+)
+
+// condaJob is what prefix.py reads: its Ask.
+type condaJob struct {
+	Rattler  string   `json:"rattler"`
+	Channels []string `json:"channels"`
+	Specs    []string `json:"specs"`
+	Mirror   string   `json:"mirror"`
+	Cache    string   `json:"cache"`
+	Offline  bool     `json:"offline"`
+}
+
+// condaPackage is a package as conda.py writes and reads it.
+type condaPackage struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Build   string `json:"build"`
+	URL     string `json:"url"`
+	SHA256  string `json:"sha256"`
+	Size    int64  `json:"size"`
+}
+
+// condaForge is the channel of lines without one.
+const condaForge = "conda-forge"
+
+func (b *Builder) condaJob(s Spec, offline bool) condaJob {
+	j := condaJob{
+		Rattler: b.c.Rattler, Channels: s.Channels, Specs: []string{}, Mirror: b.c.CondaMirror,
+		Cache: filepath.Join(b.c.Store.mount, "store/conda"), Offline: offline,
+	}
+	if len(j.Channels) == 0 {
+		j.Channels = []string{condaForge}
+	}
+	for _, c := range s.Conda {
+		j.Specs = append(j.Specs, c.Spec)
+	}
+	return j
+}
+
+// putConda writes the packages of conda of a manifest, if it has any.
+func (w work) putConda(name string, m Manifest) error {
+	var out []condaPackage
+	for _, p := range m.of(Conda) {
+		for _, h := range p.Hashes {
+			out = append(out, condaPackage{p.Name, p.Version, p.Build, p.URL, strings.TrimPrefix(h, "sha256:"), p.Size})
+		}
+	}
+	if out == nil {
+		return nil
+	}
+	data, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	return w.put(name, data)
+}
+
+// conda reads the packages of conda that were chosen; nil when there are none.
+func (w work) conda() ([]Package, error) {
+	data, err := readSmall(filepath.Join(w.host, "conda.json"))
+	if err != nil {
+		return nil, ignore(err)
+	}
+	var in []condaPackage
+	if err := json.Unmarshal(data, &in); err != nil {
+		return nil, fmt.Errorf("cannot read what was chosen of conda: %w", err)
+	}
+	var out []Package
+	for _, p := range in {
+		q, err := parseCondaLine(strings.TrimSuffix(condaLine(Package{URL: p.URL, Hashes: []string{"sha256:" + p.SHA256}, Size: p.Size}), "\n"))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, q)
+	}
+	return out, nil
+}
+
+// compile has the generation's own Python write the bytecode, where it is not the
+// image's: the first program of its packages that runs. It sees the store, and may write
+// to the generation only.
+func (b *Builder) compile(ctx context.Context, s Spec, w work, g Generation, sink progress.Sink) error {
+	todo := filepath.Join(w.rel, "compile.json")
+	if _, err := os.Lstat(filepath.Join(b.c.Store.root, todo)); err != nil {
+		return ignore(err)
+	}
+	gen := filepath.Join(b.c.Store.mount, g.Path())
+	read := &reader{sink: sink}
+	exit, err := b.c.Runner.Run(ctx, Command{
+		Image: s.Image,
+		Args:  []string{filepath.Join(gen, "bin/python"), "-I", "-S", filepath.Join(b.c.Store.mount, w.rel, "finish.py"), filepath.Join(b.c.Store.mount, todo)},
+		Env:   []string{"HOME=/tmp", "LC_ALL=C.UTF-8"},
+		Mounts: []Mount{
+			{Host: b.c.Store.root, Container: b.c.Store.mount, ReadOnly: true},
+			{Host: filepath.Join(b.c.Store.root, g.Path()), Container: gen},
+		},
+		User:   b.c.Builder,
+		Output: read,
+	})
+	read.flush()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("cannot compile packages: %w", err)
+	case exit != 0:
+		return errors.Join(errors.New("cannot compile packages"), explain(s, exit, read.text(), b.c.Index))
+	}
+	return nil
+}
+
+// condaFailure is why conda.py did not do what it was asked.
+func (w work) condaFailure(s Spec) error {
+	data, err := readSmall(filepath.Join(w.host, "conda-failure.json"))
+	var f struct{ Kind, Message, Channel string }
+	if err != nil || json.Unmarshal(data, &f) != nil {
+		return errors.New("cannot build environment: conda gave no reason")
+	}
+	return &buildFailure{kind: kind(f.Kind), output: f.Message, notices: notice.List{{Code: "environment-conda", Severity: notice.SeverityError, What: f.Message, Means: unchanged, Do: "x", File: s.condaFile()}}}
+}
