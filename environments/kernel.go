@@ -172,6 +172,9 @@ func (s *Store) setKernel(dir string, files map[string][]byte) error {
 const (
 	maxKernelFile = 256 << 10 // bytes of a picture or a kernel.json
 	maxKernels    = 32        // kernels that one generation may bring
+
+	logoPNG = "logo-64x64.png"
+	logoSVG = "logo-svg.svg"
 )
 
 // ownSpec finds the kernel of a generation's packages that has this command, and its
@@ -196,10 +199,15 @@ func (s *Store) ownSpec(env Name, l Label, argv []string) (kernelSpec, map[strin
 		if json.Unmarshal(readBeneath(root, path), &spec) != nil || !sameCommand(spec.Argv, argv) {
 			continue
 		}
-		for _, logo := range []string{"logo-32x32.png", "logo-64x64.png", "logo-svg.svg"} {
+		for _, logo := range []string{"logo-32x32.png", logoPNG, logoSVG} {
 			if data := readBeneath(root, filepath.Join(filepath.Dir(path), logo)); len(data) > 0 {
 				files[logo] = data
 			}
+		}
+		// Lab takes the drawing when there is one, and every page load carries it: that
+		// of ipykernel is four times as large as its picture.
+		if len(files[logoPNG]) > 0 && len(files[logoPNG]) < len(files[logoSVG]) {
+			delete(files, logoSVG)
 		}
 		return spec, files
 	}

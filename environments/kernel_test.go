@@ -62,7 +62,8 @@ func TestE5_setKernels(t *testing.T) {
 	}
 	share := g.Path() + "/share/jupyter/kernels/"
 	put(t, s, share+"python3/kernel.json", `{"argv": ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python"}`)
-	put(t, s, share+"python3/logo-svg.svg", "<svg/>")
+	put(t, s, share+"python3/logo-svg.svg", "<svg></svg>")
+	put(t, s, share+"python3/logo-64x64.png", "small")
 	put(t, s, share+"python3/kernel.js", "alert(1)")
 	put(t, s, share+"ir/kernel.json", `{"argv": ["/prefix/lib/R/bin/R", "--slave", "--args", "{connection_file}"], "language": "R", "interrupt_mode": "message"}`)
 	put(t, s, share+"ir/logo-64x64.png", strings.Repeat("x", maxKernelFile+1))
@@ -79,7 +80,7 @@ func TestE5_setKernels(t *testing.T) {
 	if d := cmp.Diff([]string{"python3", "stats"}, names(t, dir)); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]string{"kernel.json", "logo-svg.svg"}, names(t, filepath.Join(dir, "python3"))); d != "" {
+	if d := cmp.Diff([]string{"kernel.json", "logo-64x64.png"}, names(t, filepath.Join(dir, "python3"))); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff([]string{"kernel.json"}, names(t, filepath.Join(dir, "stats"))); d != "" {
