@@ -246,12 +246,7 @@ func openBox(t *testing.T, root string, change func(*Config)) *box {
 	}
 	t.Cleanup(git.Close)
 	b := &box{t: t, root: root, store: store, shop: &workshop{store: store}, past: &counted{History: git}, git: git}
-	b.c = Config{
-		Store: store, Builder: b.shop, History: b.past, Log: slog.New(slog.DiscardHandler),
-		Wanted: func(context.Context) ([]Wanted, error) { return b.wants, nil },
-		Moved:  func(m Move) { b.moves = append(b.moves, m) },
-		Notify: func(n notice.Notice) { b.told = append(b.told, n) },
-	}
+	b.c = config(b, b.past)
 	if change != nil {
 		change(&b.c)
 	}
@@ -259,6 +254,15 @@ func openBox(t *testing.T, root string, change func(*Config)) *box {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func config(b *box, h History) Config {
+	return Config{
+		Store: b.store, Builder: b.shop, History: h, Log: slog.New(slog.DiscardHandler),
+		Wanted: func(context.Context) ([]Wanted, error) { return b.wants, nil },
+		Moved:  func(m Move) { b.moves = append(b.moves, m) },
+		Notify: func(n notice.Notice) { b.told = append(b.told, n) },
+	}
 }
 
 // wish is an environment that asks for these lines.
