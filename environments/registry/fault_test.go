@@ -104,14 +104,29 @@ func deeds() map[string]deed {
 	all := map[string]string{"current": "2", "previous": "1", "next": "3"}
 	return map[string]deed{
 		"prepare": {func(b *box) { b.want("base", "numpy==1"); b.want("base", "numpy==2") }, prepare("3"), two, all},
-		"promote": {three, func(ctx context.Context, r *Registry) error { _, err := r.Promote(ctx, "base"); return err },
-			all, map[string]string{"current": "3", "previous": "2"}},
-		"rollback": {three, func(ctx context.Context, r *Registry) error { _, err := r.Rollback(ctx, "base", ""); return err },
-			all, map[string]string{"current": "1", "previous": "2", "next": "3"}},
-		"label": {three, func(ctx context.Context, r *Registry) error { _, err := r.Label(ctx, "base", "exam", "1"); return err },
-			all, map[string]string{"current": "2", "previous": "1", "next": "3", "exam": "1"}},
-		"reset": {three, func(ctx context.Context, r *Registry) error { _, err := r.Reset(ctx, "base", progress.Discard); return err },
-			all, map[string]string{"current": "2", "previous": "2", "next": "3"}},
+		"promote": {
+			three, func(ctx context.Context, r *Registry) error { _, err := r.Promote(ctx, "base"); return err },
+			all,
+			map[string]string{"current": "3", "previous": "2"},
+		},
+		"rollback": {
+			three, func(ctx context.Context, r *Registry) error { _, err := r.Rollback(ctx, "base", ""); return err },
+			all,
+			map[string]string{"current": "1", "previous": "2", "next": "3"},
+		},
+		"label": {
+			three, func(ctx context.Context, r *Registry) error { _, err := r.Label(ctx, "base", "exam", "1"); return err },
+			all,
+			map[string]string{"current": "2", "previous": "1", "next": "3", "exam": "1"},
+		},
+		"reset": {
+			three, func(ctx context.Context, r *Registry) error {
+				_, err := r.Reset(ctx, "base", progress.Discard)
+				return err
+			},
+			all,
+			map[string]string{"current": "2", "previous": "2", "next": "3"},
+		},
 		"resolve, tag and deploy": {three, func(ctx context.Context, r *Registry) error {
 			if _, err := r.Resolve(ctx, nil, Options{Upgrade: true}, progress.Discard); err != nil {
 				return err
@@ -205,7 +220,8 @@ func copyTree(t *testing.T, from string) string {
 func TestCutAtEveryStep(t *testing.T) {
 	for name, d := range deeds() {
 		t.Run(name, func(t *testing.T) {
-			begin := newBox(t, func(c *Config) { c.Policy = Tested })
+			t.Parallel() // they wait for the disk
+			begin := newBox(t, nil)
 			begin.wants = []Wanted{wish("base", "numpy==3")}
 			d.before(begin)
 			begin.wants = nil
@@ -269,6 +285,7 @@ func untilKilled(root string) int {
 func TestKilled(t *testing.T) {
 	for _, name := range []string{"prepare", "promote"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			d := deeds()[name]
 			begin := newBox(t, nil)
 			d.before(begin)
@@ -390,6 +407,7 @@ func TestRepositoryGone(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := newBox(t, nil)
 			b.want("geo", "numpy==1")
 			tag := b.want("geo", "numpy==2").Tag
