@@ -21,7 +21,8 @@ const (
 	maxBorrowedBytes = 1 << 30
 	maxBorrowedRefs  = 20_000
 	maxCommits       = 20_000
-	maxImported      = 256 << 20
+	maxBorrowedPacks = 1000
+	maxImported      = 128 << 20
 )
 
 // errStrange says, for people, what is wrong with such a repository.
@@ -37,6 +38,7 @@ type borrowed struct {
 	root  *os.Root
 	files int
 	bytes int64
+	packs int
 }
 
 // borrow copies the repository at from, bare or with a work tree, into p.dir.
@@ -189,6 +191,9 @@ func (b *borrowed) takePack(ctx context.Context, name string) error {
 		return err
 	}
 	defer f.Close()
+	if b.packs++; b.packs > maxBorrowedPacks {
+		return errStrange("it is in too many pieces")
+	}
 	p := b.program
 	p.poor = true
 	err = p.run(ctx, f, nil, "index-pack", "--stdin", fmt.Sprintf("--max-input-size=%d", maxBorrowedBytes))

@@ -29,9 +29,10 @@ type ImportedEnvironment struct {
 
 // Import takes over the environments of a conda-gitenv repository at the path from,
 // bare or with a work tree, a clone or the original. Names with "-" get "_". Whatever
-// is not on our list stays behind and is named. An environment of ours is never
-// overwritten: one that is here and differs stays behind too. All that is taken over
-// comes in one step; a second import of the same changes nothing.
+// is not on our list stays behind and is named. An environment of ours only ever gets
+// longer: what was exported and worked on elsewhere comes back, and one that differs
+// stays behind. All that is taken over comes in one step; a second import of the same
+// changes nothing.
 func (r *Repository) Import(ctx context.Context, from string) (Imported, error) {
 	var out Imported
 	err := r.hold(ctx, func(ctx context.Context, lock *os.File) error {
@@ -223,7 +224,9 @@ func (im *importer) takeTags(ctx context.Context, e *ImportedEnvironment) ([]upd
 		}
 		t.Commit = string(id)
 		e.Tags = append(e.Tags, t)
-		updates = append(updates, update{ref: t.ref(), new: im.add(tagObject(t.Name, id, identity{ourselves, c.committer.when}, "Imported."))})
+		tag := im.add(tagObject(t.Name, id, identity{ourselves, c.committer.when}, "Imported."))
+		im.named[tag] = id
+		updates = append(updates, update{ref: t.ref(), new: tag})
 	}
 	return updates, nil
 }

@@ -162,6 +162,12 @@ func TestK4_exportForTheOldTool(t *testing.T) {
 	}
 	old.autolabel(tags[0])
 	old.deploy()
+	if got, err := r.Import(t.Context(), old.dir); err != nil || len(got.Environments) != 3 { // ours, gone on with
+		t.Errorf("%+v, %v", got, err)
+	}
+	if set, err := r.Labels(t.Context(), "default"); err != nil || set["next"] != tags[0] {
+		t.Errorf("%v, %v", set, err)
+	}
 	back := open(t)
 	if got, err := back.Import(t.Context(), old.dir); err != nil || len(got.Environments) != 3 || got.Environments[1].Labels["next"] != tags[0] {
 		t.Errorf("%+v, %v", got, err)
@@ -169,6 +175,7 @@ func TestK4_exportForTheOldTool(t *testing.T) {
 	if err := r.Export(t.Context(), to); !errors.Is(err, ErrThere) {
 		t.Errorf("wrote over %s: %v", to, err)
 	}
+	sane(t, r)
 }
 
 // A stranger's repository obeys nobody: no link, program, module or account comes in,

@@ -19,6 +19,8 @@ type porter struct {
 	commits map[oid]oid
 	trees   map[oid]contents // of new commits
 	by      map[oid]identity // who made them, and when
+	parents map[oid][]oid    // theirs
+	named   map[oid]oid      // of new tags: the commits
 	texts   map[oid]string   // of labels
 	blobs   map[oid]oid      // theirs to ours; "" is left out
 	told    map[oid]notice.List
@@ -32,7 +34,7 @@ type porter struct {
 
 func newPorter(src *batch, v *vault) *porter {
 	return &porter{
-		src: src, vault: v, tags: map[string]string{}, commits: map[oid]oid{}, trees: map[oid]contents{}, by: map[oid]identity{}, texts: map[oid]string{},
+		src: src, vault: v, tags: map[string]string{}, commits: map[oid]oid{}, trees: map[oid]contents{}, by: map[oid]identity{}, parents: map[oid][]oid{}, named: map[oid]oid{}, texts: map[oid]string{},
 		blobs: map[oid]oid{}, told: map[oid]notice.List{}, known: map[oid]contents{}, have: map[oid]bool{}, why: map[string]notice.List{},
 	}
 }
@@ -111,6 +113,7 @@ func (p *porter) remake(ctx context.Context, id oid, c commit) error {
 	}
 	to := p.add(now.object())
 	p.commits[id], p.trees[to], p.by[to] = to, files, identity{ourselves, c.committer.when}
+	p.parents[to] = now.parents
 	return nil
 }
 
