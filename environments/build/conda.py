@@ -10,7 +10,7 @@ solve    {platform, channels, specs, locked, constraints, exclude_newer, mirror,
 install  {prefix, packages, cache, mirror, offline, check}
          -> {ok}; check: look at every stored file's hash before it is used
 fetch    {packages, cache, mirror, offline, archives}
-         -> {ok, files: {sha256: name}}: the packages' archives in the directory archives
+         -> {ok, files: {sha256: name}, md5: {sha256: md5}}: their archives, in a directory
 missing  {packages, cache} -> {ok, missing: [url]}
 
 A failure is {ok: false, kind, message, names, channel, missing, versions, near}. kind is
@@ -87,7 +87,8 @@ def run(verb: str, job: dict[str, Any]) -> dict[str, Any]:
         asyncio.run(install(store, packages, job["prefix"]))
         return {"ok": True}
     if verb == "fetch":
-        return {"ok": True, "files": store.collect(packages, job["archives"])}
+        files, md5 = store.collect(packages, job["archives"])
+        return {"ok": True, "files": files, "md5": md5}
     if verb == "missing":
         return {"ok": True, "missing": [p.url for p in packages if not store.has(p)]}
     raise Failure("other", "no such verb: " + verb)

@@ -92,7 +92,11 @@ class Package(NamedTuple):
         p = cls(name, version, build, url, sha256, int(d.get("size") or 0))
         if not re.fullmatch("[0-9a-f]{64}", p.sha256):
             raise Failure("hash", "%s has no sha256" % p.url, [p.name])
-        if not re.match(r"(https?|file)://", p.url) or not p.url.endswith(ENDS) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.!+=~-]*", p.stem):
+        if (
+            not re.match(r"(https?|file)://", p.url)
+            or not p.url.endswith(ENDS)
+            or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.!+=~-]*", p.stem)
+        ):
             raise Failure("other", "not the address of a conda package: " + p.url, [p.name])
         return p
 
@@ -123,9 +127,9 @@ def connect(url: str, headers: dict[str, str], seconds: float) -> Any:
     return urllib.request.urlopen(request, timeout=seconds, context=context)
 
 
-def digest(path: str) -> str:
+def digest(path: str, kind: str = "sha256") -> str:
     with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+        return hashlib.file_digest(f, kind).hexdigest()
 
 
 class Store:
@@ -172,8 +176,8 @@ class Store:
             Path(self.pkgs, p.stem + ".lock").write_bytes(struct.pack(">Q", 1) + bytes.fromhex(p.sha256))
             Path(self.part, p.archive).unlink(missing_ok=True)
 
-    def collect(self, packages: list[Package], folder: str) -> dict[str, str]:
-        """Have all archives in a directory, and give their names there by hash."""
+    def collect(self, packages: list[Package], folder: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Have all archives in a directory; gives their names there, and their md5, by hash."""
         os.makedirs(folder, exist_ok=True)
 
         def one(p: Package) -> None:
@@ -182,7 +186,8 @@ class Store:
                 os.replace(self.archive(p), final) if not self.kept(p) else shutil.copyfile(self.archive(p), final)
 
         self.every(packages, one)
-        return {p.sha256: p.archive for p in packages}
+        sums = {p.sha256: digest(os.path.join(folder, p.archive), "md5") for p in packages}
+        return {p.sha256: p.archive for p in packages}, sums
 
     def every(self, packages: list[Package], work: Any) -> None:
         """Do something for each package, some at a time; raise one failure for all that failed."""

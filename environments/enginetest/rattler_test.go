@@ -22,6 +22,7 @@ type rattler struct {
 	w    *World
 	tool Tools
 	n    int
+	env  []string // more of the environment
 }
 
 func newRattler(t *testing.T, w *World) Engine {
@@ -46,7 +47,7 @@ func (r *rattler) run(ctx context.Context, verb string, job map[string]any) (jso
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, r.tool.Python, "-I", filepath.Join(scripts, "conda.py"), verb, in, out)
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + dir}
+	cmd.Env = append([]string{"PATH=/usr/bin:/bin", "HOME=" + dir}, r.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	said, ran := cmd.CombinedOutput()
