@@ -90,25 +90,6 @@ func (b *box) openImages(context.Context) (err error) {
 	return err
 }
 
-func (b *box) openEnvironments(ctx context.Context) (err error) {
-	if b.store, err = environments.Open(b.place.join("env"), environmentMount); err != nil {
-		return err
-	}
-	if _, err := b.store.Repair(ctx); err != nil {
-		return err
-	}
-	if err := b.store.Kernels(environments.PythonKernel()); err != nil {
-		return err
-	}
-	b.envs, err = environments.New(environments.Config{
-		Store: b.store, Runner: containerRunner{b.engine}, CABundle: trustStore(), LabLock: b.lock, Log: b.log,
-	})
-	return err
-}
-
-// environmentMount is where every container sees the environments.
-const environmentMount = "/opt/conjured/env"
-
 // trustStore is the file of certificates that this machine trusts, "" when there is none.
 func trustStore() string {
 	const debian = "/etc/ssl/certs/ca-certificates.crt"

@@ -44,7 +44,8 @@ func (b *box) deploy(ctx context.Context, x appliance.Action, sink progress.Sink
 	if err != nil {
 		return l, err
 	}
-	if err := b.store.Flip(environments.Current, g); err != nil {
+	told, err := b.settleBase(ctx, x.Setup, g)
+	if l = append(l, told...); err != nil {
 		return l, err
 	}
 	b.refreshStatics()

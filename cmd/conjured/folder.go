@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/conjuring/conjured/api"
@@ -39,6 +40,9 @@ func (b *box) Apply(ctx context.Context, dir string) (api.Applied, error) {
 		b.front.setName(f.Name())
 	}
 	b.shelf.put(s.ID, f)
+	if abs, err := filepath.Abs(dir); err == nil { // for the courses' .venv; nothing depends on it
+		_ = writeFile(b.place.join("folder"), []byte(abs), 0o600)
+	}
 	if err := b.owner.Wish(ctx, s); err != nil {
 		return api.Applied{}, err
 	}

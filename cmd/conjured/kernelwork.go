@@ -2,17 +2,72 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
 
 	"github.com/conjuring/conjured/appliance"
+	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/environments/registry"
 	"github.com/conjuring/conjured/notice"
 	"github.com/conjuring/conjured/progress"
 )
 
 // buildKernels sees to every environment but the class's own, and goes on past one that
-// fails.
-func (b *box) buildKernels(ctx context.Context, x appliance.Action, _ progress.Sink) (notice.List, error) {
-	if err := b.showKernels(ctx); err != nil {
+// fails: its kernel keeps the packages it has, or is not shown while it has none.
+func (b *box) buildKernels(ctx context.Context, x appliance.Action, sink progress.Sink) (notice.List, error) {
+	if err := os.Remove(b.place.join("kernels")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return nil, writeFile(b.place.join("kernels"), []byte(x.Setup.KernelsKey()), 0o600)
+	ws, err := b.wantedBy(ctx, x.Setup)
+	if err != nil {
+		return nil, err
+	}
+	ws = slices.DeleteFunc(ws, func(w registry.Wanted) bool { return w.Env == environments.Base })
+	var l, failed notice.List
+	keep, passing := []environments.Name{}, false
+	for i, w := range ws {
+		keep = append(keep, w.Env)
+		sink.Progress(progress.Event{Step: "packages of " + w.Display, Done: int64(i), Total: int64(len(ws))})
+		told, err := b.seeTo(ctx, w, sink)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			failed = append(failed, notice.For(err)...)
+			passing = passing || !inFolder(err) || unreachable(err)
+			continue
+		}
+		l = append(l, told...)
+	}
+	if err := errors.Join(b.registry.Retire(ctx, keep), b.showKernels(ctx)); err != nil {
+		return nil, err
+	}
+	b.linkVenvs(ws)
+	switch {
+	case failed == nil:
+		return l, writeFile(b.place.join("kernels"), []byte(x.Setup.KernelsKey()), 0o600)
+	case passing: // worth another try
+		return nil, append(failed, l...)
+	}
+	return nil, appliance.Permanent(append(failed, l...))
+}
+
+// seeTo makes one environment what the folder asks for.
+func (b *box) seeTo(ctx context.Context, w registry.Wanted, sink progress.Sink) (notice.List, error) {
+	made, err := b.registry.Prepare(ctx, w, sink)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make %s: %w", w.Env, err)
+	}
+	settled, err := b.registry.Settle(ctx, w.Env)
+	return append(made.Notices, settled.Notices...), err
+}
+
+// unreachable tells whether the network is among the reasons: it may come back.
+func unreachable(err error) bool {
+	return slices.ContainsFunc(notice.For(err), func(n notice.Notice) bool {
+		return slices.Contains([]string{"environment-network", "environment-channel", "environment-index", "environment-files-missing"}, n.Code)
+	})
 }

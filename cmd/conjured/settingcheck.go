@@ -39,9 +39,11 @@ func (s settings) check(path string, file []byte) notice.List {
 		bad("auto_promote", fmt.Sprintf("auto_promote is %q, and can be tested, add-only or never", s.AutoPromote),
 			"write auto_promote: tested (the class uses what has passed its tests), add-only (only new packages come without asking) or never")
 	}
-	if s.CondaChannel != "" && !isMirror(s.CondaChannel) {
-		bad("conda_channel", fmt.Sprintf("conda_channel is %.80q, which is no address of a mirror", s.CondaChannel),
-			"write an address such as https://mirror.example.org/conda, without a name or password in it")
+	for key, address := range map[string]string{"conda_channel": s.CondaChannel, "pip_index": s.PipIndex} {
+		if address != "" && !isMirror(address) {
+			bad(key, fmt.Sprintf("%s is %.80q, which is no address of a mirror", key, address),
+				"write an address such as https://mirror.example.org/conda, without a name or password in it")
+		}
 	}
 	return l
 }

@@ -33,6 +33,7 @@ type settings struct {
 	StudentsReach   []string `yaml:"students_reach"`   // neighbours that students may reach all the same
 
 	AutoPromote     string `yaml:"auto_promote"`     // which tested packages are used without asking: "tested" (default: all), "add-only", "never"
+	PipIndex        string `yaml:"pip_index"`        // URL of a mirror of https://pypi.org/simple; "" is the original
 	CondaChannel    string `yaml:"conda_channel"`    // URL of a mirror of https://conda.anaconda.org; "" is the original
 	AnacondaLicence bool   `yaml:"anaconda_licence"` // this place may use Anaconda's own channels (defaults, pkgs/...)
 
@@ -108,7 +109,7 @@ func settingsErrors(path string, err error) error {
 func settingNames() []string {
 	return []string{
 		"state", "listen", "images", "class", "limits", "policy", "seal_after", "memory_mb", "cpus", "pids", "estimate_mb",
-		"auto_promote", "conda_channel", "anaconda_licence", "students_network", "students_reach", "student", "teacher", "tmp_mb", "shm_mb", "open_files", "disk_mb",
+		"auto_promote", "pip_index", "conda_channel", "anaconda_licence", "students_network", "students_reach", "student", "teacher", "tmp_mb", "shm_mb", "open_files", "disk_mb",
 		"privileged", "host_net", "host_pid", "host_ipc", "host_paths", "devices", "cap_add",
 	}
 }

@@ -102,9 +102,13 @@ type kernel struct {
 	why   error
 }
 
-func (s *student) kernel(ctx context.Context) (*kernel, error) {
+// kernel starts the kernel that a notebook has when nothing else is asked for.
+func (s *student) kernel(ctx context.Context) (*kernel, error) { return s.kernelOf(ctx, "python3") }
+
+// kernelOf starts a kernel of the list.
+func (s *student) kernelOf(ctx context.Context, name string) (*kernel, error) {
 	api := "/user/" + s.name + "/api/kernels"
-	body, res, err := s.do(ctx, "POST", api, map[string]string{"name": "python3"})
+	body, res, err := s.do(ctx, "POST", api, map[string]string{"name": name})
 	if err != nil {
 		return nil, err
 	}

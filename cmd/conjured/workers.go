@@ -49,7 +49,7 @@ func (w worker) Do(ctx context.Context, x appliance.Action) (appliance.Result, e
 	case spoke:
 		w.news.Progress(progress.Event{Job: job, Step: finished(w.kind), State: progress.Done})
 	}
-	if err != nil && inFolder(err) {
+	if err != nil && inFolder(err) && w.kind != appliance.Kernels { // which says so by itself
 		err = appliance.Permanent(err)
 	}
 	return appliance.Result{Notices: l}, err
@@ -179,28 +179,20 @@ func (b *box) buildImage(ctx context.Context, x appliance.Action, sink progress.
 
 // buildEnvironment sees to a generation of the base environment in the setup's image.
 func (b *box) buildEnvironment(ctx context.Context, x appliance.Action, sink progress.Sink) (notice.List, error) {
-	f, err := b.folderOf(ctx, x.Setup)
+	ws, err := b.wantedBy(ctx, x.Setup)
 	if err != nil {
 		return nil, err
 	}
-	img, err := b.records.image(x.Setup.Image)
-	if err != nil {
-		return nil, fmt.Errorf("cannot tell in which image to build: %w", err)
-	}
-	req := f.Requirements()
-	spec := environments.Spec{Env: environments.Base, Core: b.lock, Image: img.System, Files: os.DirFS(b.place.setup(x.Setup.ID))}
-	for _, r := range req.Items {
-		spec.Requirements = append(spec.Requirements, environments.Requirement(r))
-	}
-	for _, w := range req.Wheels {
-		spec.Wheels = append(spec.Wheels, environments.Wheel{Path: w.Path, SHA256: w.SHA256})
-	}
-	m, err := b.envs.Make(ctx, spec, sink)
+	o, err := b.registry.Prepare(ctx, ws[0], sink)
 	if err != nil {
 		return nil, err
 	}
-	v := environmentRecord{Number: m.Generation.Number, ID: m.Generation.ID, Image: img.System}
-	return m.Notices, writeJSON(b.records.environmentFile(x.Setup.EnvironmentKey()), v)
+	g, err := b.store.Generation(environments.Base, o.Generation)
+	if err != nil {
+		return nil, err
+	}
+	v := environmentRecord{Number: g.Number, ID: g.ID, Image: g.Image}
+	return o.Notices, writeJSON(b.records.environmentFile(x.Setup.EnvironmentKey()), v)
 }
 
 // folderOf is the folder of a setup; the built-in setup is an empty folder.
@@ -277,7 +269,7 @@ func (b *box) collect(ctx context.Context, x appliance.Action, _ progress.Sink) 
 	if err := b.records.keep(x.Keep); err != nil {
 		return nil, err
 	}
-	if _, err := b.store.GC(ctx, 3); err != nil {
+	if _, err := b.registry.GC(ctx); err != nil {
 		return nil, err
 	}
 	return nil, b.collectImages(ctx, x.Keep)
