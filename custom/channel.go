@@ -13,10 +13,16 @@ import (
 // CondaForge is the channel that stands for defaults, and for no channel at all.
 const CondaForge = "conda-forge"
 
+// maxChannel is the longest name or address of a channel, in bytes.
+const maxChannel = 300
+
 // condaOrg is where conda finds the channels that are named without an address.
 const condaOrg = "https://conda.anaconda.org/"
 
-var channelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*){0,4}$`)
+var (
+	channelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*){0,4}$`)
+	channelURL  = regexp.MustCompile(`^https://[a-z0-9][a-z0-9.-]*(?::\d{1,5})?(?:/[A-Za-z0-9._~-]+)*$`)
+)
 
 // anaconda tells whether a channel, by name or by address without scheme, is one of
 // the company's own. Their terms ask larger schools for money and forbid to pass the
@@ -81,7 +87,7 @@ func (a *asking) channel(file string, line int, text string) (string, bool) {
 		}
 	}
 	switch {
-	case !ok || len(text) > MaxPath:
+	case !ok || len(text) > maxChannel:
 		a.error("environment-channel", file, line, fmt.Sprintf("%s: %q is no channel", where, short(text)), "write a channel's name, such as conda-forge")
 		return "", false
 	case anaconda(strings.TrimPrefix(name, "https://")) && !a.opt.Policy.AnacondaChannels:
@@ -101,7 +107,7 @@ func (a *asking) channelAddress(file string, line int, text string) (string, boo
 		// An address with /t/TOKEN/ is how conda writes a token.
 		a.error("environment-credentials", file, line, where+": the channel's address holds a user name or a password", "remove them; a stick is no place for a password")
 		return "", false
-	case err != nil || u.Host == "" || strings.ContainsAny(text, " \t?#%") || strings.Contains(text, "/..") || printable(text) != text:
+	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.Contains(text, "/.."):
 		a.error("environment-channel", file, line, fmt.Sprintf("%s: %q is no address of a channel", where, short(text)), "write a channel's name, such as conda-forge")
 		return "", false
 	case u.Scheme != "https":
@@ -111,6 +117,10 @@ func (a *asking) channelAddress(file string, line int, text string) (string, boo
 	text = "https://" + strings.ToLower(u.Host) + strings.TrimRight(u.EscapedPath(), "/")
 	if name, ok := strings.CutPrefix(text, condaOrg); ok && channelName.MatchString(name) && !anaconda(name) {
 		return name, true
+	}
+	if len(text) > maxChannel || !channelURL.MatchString(text) {
+		a.error("environment-channel", file, line, fmt.Sprintf("%s: %q is no address of a channel", where, short(text)), "write a channel's name, such as conda-forge")
+		return "", false
 	}
 	return text, true
 }

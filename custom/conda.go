@@ -22,6 +22,9 @@ var (
 	condaPin     = regexp.MustCompile(`^={2}[^*,|=]+$`)
 )
 
+// maxCondaLine is the longest line for conda, in bytes; engines take no longer one.
+const maxCondaLine = 400
+
 // condaSpec is one line in one spelling: no needless blanks, the name in small letters.
 type condaSpec struct {
 	channel string // as written before "::", with /subdir when there is one; "" for none
@@ -93,6 +96,8 @@ func condaMistake(line string) string {
 		return "a condition behind ; is pip's: write the line below pip:"
 	case strings.Contains(line, "["):
 		return "extras in [ ] are pip's: write the line below pip:, or name each package"
+	case strings.Contains(line, "://") && strings.Contains(line, "::"):
+		return "write the channel's address below channels:, and only the package here"
 	case strings.HasPrefix(low, "git+"), strings.Contains(line, " @ "), reqScheme.MatchString(line) && !strings.Contains(line, "::"):
 		return "write the package's name; an address has no place here"
 	case strings.ContainsAny(line, "{}$`\\"):
@@ -106,7 +111,7 @@ func (a *asking) condaLine(file string, line int, text string) {
 	refuse := func(do string) {
 		a.error("environment-dependency", file, line, fmt.Sprintf("%s line %d: %q is no package of conda", printable(file), line, short(withoutSecret(text))), do)
 	}
-	if len(text) > MaxLine {
+	if len(text) > maxCondaLine {
 		refuse("write one package on a line, such as: - numpy=2.3")
 		return
 	}

@@ -58,10 +58,15 @@ func (q *requirements) beneath(rel string, line int, text, value string) (string
 
 // local handles a wheel that lies in the folder.
 func (q *requirements) local(rel string, line int, text string) {
-	name, _, _ := strings.Cut(text, ";")
+	name, _, marked := strings.Cut(text, ";")
 	name = strings.TrimSpace(name)
 	if before, _, ok := strings.Cut(name, " --hash"); ok {
 		name = strings.TrimSpace(before)
+	}
+	name = strings.Trim(name, `"'`)
+	if marked || strings.ContainsAny(name, " \t@:") {
+		q.refuse("requirements-wheel", rel, line, text, "names a file with a condition, or with a blank in its path", "write only ./NAME.whl, and rename folders with blanks")
+		return
 	}
 	target, ok := q.beneath(rel, line, text, name)
 	if !ok {
@@ -91,5 +96,5 @@ func (q *requirements) local(rel string, line int, text string) {
 		q.wheel[target] = true
 		q.out.Wheels = append(q.out.Wheels, e)
 	}
-	q.out.Items = append(q.out.Items, Requirement{Name: normalName(m[1]), Spec: text, File: rel, Line: line})
+	q.out.Items = append(q.out.Items, Requirement{Name: normalName(m[1]), Spec: name, File: rel, Line: line})
 }

@@ -226,7 +226,7 @@ func TestRequirementsRefused(t *testing.T) {
 		"-r /etc/passwd": "requirements-outside", "-r ../x.txt": "requirements-outside", "-r a/../../x": "requirements-outside", "-c ~/x": "requirements-outside",
 		"-r http://example.org/x": "requirements-url", "-r gone.txt": "requirements-include", "-r": "requirements-include", "-r home/x": "requirements-outside", "-r users.csv": "requirements-outside",
 		"/root/x-1-py3-none-any.whl": "requirements-outside", "../x-1-py3-none-any.whl": "requirements-outside", "./gone-1-py3-none-any.whl": "requirements-missing",
-		"./odd.whl": "requirements-wheel", "./x-1.tar.gz": "requirements-sdist", "./shared": "requirements-directory", "x==${SECRET}": "requirements-variable", "-r requirements.txt": "requirements-cycle",
+		"./odd.whl": "requirements-wheel", "./x-1.tar.gz": "requirements-sdist", "./x-1-py3-none-any.whl ; python_version>'3'": "requirements-wheel", "./a b/x-1-py3-none-any.whl": "requirements-wheel", "./shared": "requirements-directory", "x==${SECRET}": "requirements-variable", "-r requirements.txt": "requirements-cycle",
 	} {
 		t.Run(strings.ReplaceAll(text, "/", "_"), func(t *testing.T) {
 			f, l := read(t, files{"requirements.txt": "tqdm\n" + text + "\n", "odd.whl": "x", "x-1.tar.gz": "x", "shared/x": "x"}, Options{})

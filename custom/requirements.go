@@ -159,7 +159,7 @@ func isPath(text string) bool {
 }
 
 func (q *requirements) requirement(rel string, line int, text string, constraint bool) {
-	spec := strings.TrimSpace(text)
+	spec := strings.TrimSpace(strings.ReplaceAll(text, "\t", " "))
 	if !q.hashes && reqHash.MatchString(spec+" ") {
 		q.hashes = true
 		q.info("requirements-hash", rel, line, fmt.Sprintf("%s line %d gives the checksum of a package", printable(rel), line),

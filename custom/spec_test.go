@@ -89,7 +89,7 @@ func TestCondaLines(t *testing.T) {
 	}
 	for line, hint := range map[string]string{
 		"numpy; python_version<'3'": "below pip:", "requests[socks]": "below pip:", "-r more.txt": "- -r requirements.txt", "pip install numpy": "without the command", "conda install -c x y": "without the command",
-		"import numpy": "line of Python", "git+https://x/y": "address", "https://x/numpy.conda": "address", "numpy @ https://x": "address", "numpy===2": "one =", "numpy=": "one =", "é": "one package", "numpy 1 2 3": "one =",
+		"import numpy": "line of Python", "git+https://x/y": "address", "https://h/c::numpy": "below channels:", "https://x/numpy.conda": "address", "numpy @ https://x": "address", "numpy===2": "one =", "numpy=": "one =", "é": "one package", "numpy 1 2 3": "one =",
 		"numpy &": "one =", "${X}": "themselves", "numpy=1=2=3": "one =", "": "one package", "=1": "one package", "numpy>": "one =",
 	} {
 		if c, do := parseConda(line); !strings.Contains(do, hint) {
@@ -113,7 +113,7 @@ func TestChannels(t *testing.T) {
 	for channel, code := range map[string]string{
 		"https://me:geheim@example.org/c": "environment-credentials", "https://conda.anaconda.org/t/geheim-1/c": "environment-credentials", "me:geheim@example.org/c": "environment-credentials",
 		"pkgs/main": "environment-anaconda", "https://repo.anaconda.com/pkgs/main": "environment-anaconda", "https://conda.anaconda.org/anaconda": "environment-anaconda", "HTTPS://REPO.anaconda.com/x": "environment-anaconda",
-		"http://example.org/c": "environment-channel", "file:///etc": "environment-channel", "../x": "environment-channel", "a b": "environment-channel", "https://": "environment-channel", "-c": "environment-channel", "a//b": "environment-channel",
+		"http://example.org/c": "environment-channel", "file:///etc": "environment-channel", "../x": "environment-channel", "a b": "environment-channel", "https://": "environment-channel", "-c": "environment-channel", "a//b": "environment-channel", "https://h/a;b": "environment-channel", "https://h/c?x": "environment-channel", "https://h/%2e%2e": "environment-channel", "https://h/" + strings.Repeat("a", 300): "environment-channel",
 	} {
 		f, l := read(t, file(channel), Options{})
 		wantNotice(t, l, sevError, code, "environment.yml", 2)
