@@ -88,7 +88,12 @@ func (s *Store) leases(env Name) (map[inode]int, error) {
 
 // holder looks at one process.
 func holder(proc string, leases map[inode]int) (Running, bool) {
-	lease, err := os.Stat(filepath.Join(proc, "fd", leaseFD))
+	file := filepath.Join(proc, "fd", leaseFD)
+	// Only what has the name is looked at: another file may lie on a disk that hangs.
+	if to, err := os.Readlink(file); err != nil || filepath.Base(to) != "lease" {
+		return Running{}, false
+	}
+	lease, err := os.Stat(file)
 	if err != nil {
 		return Running{}, false
 	}

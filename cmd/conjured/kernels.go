@@ -125,7 +125,7 @@ func (b *box) readKernels(ctx context.Context) error {
 // newest cannot be read any more.
 func (b *box) wantedSpecs(ctx context.Context) ([]custom.Spec, error) {
 	now := b.owner.Snapshot()
-	var errs []error
+	errs := []error{errors.New("no folder was read yet")}
 	for _, s := range []appliance.Setup{now.Desired, now.Serving} {
 		if s.ID == "" {
 			continue
