@@ -22,7 +22,7 @@ var ErrNothing = errors.New("not in the history")
 type Config struct {
 	Dir    string
 	Git    string              // the program; "" is the git of PATH
-	Notify func(notice.Notice) // told what a write had to change; nil: only logged
+	Notify func(notice.Notice) // told what a write had to change, and asks nothing of the Repository; nil: only logged
 	Log    *slog.Logger        // nil logs nothing
 }
 

@@ -261,3 +261,28 @@ func TestImportDamaged(t *testing.T) {
 		t.Errorf("%v, %v", envs, err)
 	}
 }
+
+// K2: names with "-" are mapped; two that would be one name are not, and both are named.
+func TestK2_names(t *testing.T) {
+	im := &importer{refs: map[string]oid{}}
+	for _, b := range []string{"a-b", "a_b", "A.b", "geo", "manifest/geo", "2fast", "feature/x", "manifest-", "straße"} {
+		im.refs["refs/heads/"+b] = none
+	}
+	got := im.names()
+	want := map[string]string{"a_b": "a_b", "geo": "geo", "feature/x": "feature_x", "manifest-": "manifest_"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if len(im.out.Notices) != 4 {
+		t.Errorf("%v", im.out.Notices)
+	}
+}
+
+// A branch that is no environment is passed over; a repository of such only is said so.
+func TestImportNothing(t *testing.T) {
+	o, r := initOld(t), open(t)
+	got, err := r.Import(t.Context(), o.dir)
+	if err != nil || len(got.Environments) != 0 || !has(got.Notices, "import-nothing") {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

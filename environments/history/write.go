@@ -36,6 +36,16 @@ func (r *Repository) change(ctx context.Context, env string, f func(*writer) err
 // write stores objects, and then moves references to them, all or none. Each object is
 // on the disk before a reference names it, and the references are before write returns.
 func (w *writer) write(ctx context.Context, objs []object, refs []update) error {
+	err := w.publish(ctx, objs, refs)
+	if err != nil {
+		_ = w.sweep() // on a full disk what a command left is room for the next try
+		return err
+	}
+	w.tidy(ctx)
+	return nil
+}
+
+func (w *writer) publish(ctx context.Context, objs []object, refs []update) error {
 	if err := w.store(ctx, objs); err != nil {
 		return err
 	}
@@ -65,7 +75,6 @@ func (w *writer) write(ctx context.Context, objs []object, refs []update) error 
 			}
 		}
 	}
-	w.tidy(ctx)
 	return nil
 }
 
