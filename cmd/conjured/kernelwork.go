@@ -21,6 +21,9 @@ func (b *box) buildKernels(ctx context.Context, x appliance.Action, sink progres
 	if err := os.Remove(b.place.join("kernels")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	if err := b.showKernels(ctx); err != nil { // who sees a course does not wait for packages
+		return nil, err
+	}
 	ws, err := b.wantedBy(ctx, x.Setup)
 	if err != nil {
 		return nil, err
