@@ -38,6 +38,7 @@ func (f fakeEnvs) read(name string, v any) error {
 	if err != nil {
 		return err
 	}
+	b = bytes.ReplaceAll(bytes.ReplaceAll(b, []byte("$WORK"), []byte(f.dir)), []byte("$IMAGE"), []byte(os.Getenv("CONJURED_TEST_IMAGE")))
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	return d.Decode(v)
@@ -112,7 +113,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // interrupted is the script command "interrupted TEXT COMMAND...": Ctrl-C once the
-// command has said TEXT. It has to end with 130, and the daemon to hear of it.
+// command has said TEXT. It has to end with 130.
 func interrupted(ts *testscript.TestScript, _ bool, args []string) {
 	cmd := exec.Command(args[1], args[2:]...)
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("WORK"))
@@ -129,6 +130,10 @@ func interrupted(ts *testscript.TestScript, _ bool, args []string) {
 	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
 		ts.Fatalf("exit code %d after %s", code, all)
 	}
+}
+
+// givenUp is the script command "given-up": the daemon ends what nobody waits for.
+func givenUp(ts *testscript.TestScript, _ bool, _ []string) {
 	for range 200 { // 2 s, the limit that everything has
 		if strings.Contains(ts.ReadFile("asked.txt"), "given up") {
 			return
@@ -143,7 +148,7 @@ func TestEnvCommands(t *testing.T) {
 	needs.All(t, needs.Root()) // the daemon's socket is in /run
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/env",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"daemon": serve, "exits": exits, "interrupted": interrupted},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"daemon": serve, "exits": exits, "interrupted": interrupted, "given-up": givenUp},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("NO_COLOR", "1")
