@@ -96,7 +96,7 @@ func (r *Registry) deploy(ctx context.Context, spec environments.Spec, tag strin
 	if err != nil {
 		return o.failed(err)
 	}
-	made, err := r.c.Builder.Build(ctx, spec, m, sink)
+	made, err := r.c.Builder.Build(ctx, narrowed(spec, m), m, sink)
 	if err != nil {
 		return o.failed(r.missing(ctx, o.Env, o.Tag, m, err))
 	}
@@ -151,6 +151,15 @@ func (r *Registry) manifestOf(ctx context.Context, spec environments.Spec, files
 	}
 	m, _, err := r.c.Builder.Resolve(ctx, exact, Options{}, sink)
 	return m, err
+}
+
+// narrowed is s without the lines that ask for what m does not have: what was recorded
+// may be older than what is asked for now, and is tried with what it is about.
+func narrowed(s environments.Spec, m environments.Manifest) environments.Spec {
+	has := func(name string) bool { _, ok := m.Find(name); return ok }
+	s.Requirements = slices.DeleteFunc(slices.Clone(s.Requirements), func(q environments.Requirement) bool { return !q.Constraint && !has(q.Name) })
+	s.Conda = slices.DeleteFunc(slices.Clone(s.Conda), func(q environments.CondaRequirement) bool { return !has(q.Name()) })
+	return s
 }
 
 // missing adds to a failed build which files it lacks, if any.

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -44,7 +45,7 @@ func historyNotices(env environments.Name, err error) notice.List {
 		return l
 	}
 	return notice.List{warning("environment-history",
-		fmt.Sprintf("what was changed in the packages of %s could not be written into their history", env),
+		fmt.Sprintf("what was changed in the packages of %s could not be written into their history", cmp.Or(string(env), "the class")),
 		"kernels are not affected: they start from what is on the disk, and that was changed",
 		"look at conjured doctor: a full disk is the usual reason; the history is completed by itself later")}
 }

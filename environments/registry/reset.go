@@ -28,7 +28,7 @@ func (r *Registry) Reset(ctx context.Context, env environments.Name, sink progre
 	if err != nil {
 		return o.failed(err)
 	}
-	made, err := r.c.Builder.Rebuild(ctx, spec, m, sink)
+	made, err := r.c.Builder.Rebuild(ctx, narrowed(spec, m), m, sink)
 	if err != nil {
 		return o.failed(r.missing(ctx, o.Env, "", m, err))
 	}

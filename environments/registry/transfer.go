@@ -194,25 +194,24 @@ func (r *Registry) bear(ctx context.Context, tag string, g environments.Generati
 
 // Export writes a repository that conda-gitenv reads. What its labels name is kept on
 // this box from then on, because others rely on it.
-func (r *Registry) Export(ctx context.Context, to string) (Outcome, error) {
-	o := Outcome{Did: Exported}
+func (r *Registry) Export(ctx context.Context, to string) error {
 	done, err := r.changing.take(ctx)
 	if err != nil {
-		return o.failed(err)
+		return err
 	}
 	defer done()
 	if r.history == nil {
-		return o.failed(noHistory("", errNoHistory))
+		return noHistory("", errNoHistory)
 	}
 	ids := map[string]bool{}
 	envs, err := r.history.Environments(ctx)
 	if err != nil {
-		return o.failed(worded("", err))
+		return worded("", err)
 	}
 	for _, env := range envs {
 		labels, err := r.history.Labels(ctx, env)
 		if err != nil {
-			return o.failed(worded(environments.Name(env), err))
+			return worded(environments.Name(env), err)
 		}
 		for _, tag := range labels {
 			if id, err := r.identityOf(ctx, r.history, env, tag); err == nil && !strings.Contains(id, " ") {
@@ -221,13 +220,13 @@ func (r *Registry) Export(ctx context.Context, to string) (Outcome, error) {
 		}
 	}
 	if err := r.c.Store.Export(ids); err != nil { // before anybody has the copy
-		return o.failed(err)
+		return err
 	}
 	if err := r.history.Export(ctx, to); errors.Is(err, history.ErrThere) {
-		return o.failed(refused("environment-export-there", fmt.Sprintf("there is something at %s already", to),
-			"nothing was written", "name a place that does not exist yet", err))
+		return refused("environment-export-there", fmt.Sprintf("there is something at %s already", to),
+			"nothing was written", "name a place that does not exist yet", err)
 	} else if err != nil {
-		return o.failed(worded("", err))
+		return worded("", err)
 	}
-	return o, nil
+	return nil
 }

@@ -14,7 +14,7 @@ import (
 type Options = environments.ResolveOptions
 
 // Update resolves, builds, tags and, if the policy lets it, promotes the environments of
-// these names, or all that are wanted when names is nil. Each has an outcome of its own,
+// these names, or all that are wanted when there are none. Each has an outcome of its own,
 // and one that fails does not keep another one waiting. The error is nil unless nothing
 // could be tried, or ctx ended; the outcomes so far are given with it.
 func (r *Registry) Update(ctx context.Context, names []string, opt Options, sink progress.Sink) ([]Outcome, error) {
@@ -45,7 +45,7 @@ func (r *Registry) each(ctx context.Context, names []string, sink progress.Sink,
 		if err := ctx.Err(); err != nil {
 			return out, err
 		}
-		if names != nil && !slices.Contains(names, string(w.Env)) {
+		if len(names) > 0 && !slices.Contains(names, string(w.Env)) {
 			continue
 		}
 		if seen[w.Env] {

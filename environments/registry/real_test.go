@@ -1,0 +1,147 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/environments/enginetest"
+	"github.com/conjuring/conjured/internal/wheeltest"
+	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
+)
+
+// onHost runs commands on this machine: the store is at the same path for them.
+type onHost struct{ runs int }
+
+func (h *onHost) Run(ctx context.Context, c environments.Command) (int, error) {
+	h.runs++
+	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
+	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin"}, c.Env...)
+	cmd.Stdout, cmd.Stderr = c.Output, c.Output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	err := cmd.Run()
+	var x *exec.ExitError
+	if errors.As(err, &x) {
+		return x.ExitCode(), nil
+	}
+	return 0, err
+}
+
+// realBox is a box whose generations a real Builder makes with uv, from an index.
+func realBox(t *testing.T, index string) (*box, *onHost) {
+	t.Helper()
+	tools, run := enginetest.RealTools(t), &onHost{}
+	return newBox(t, func(c *Config) {
+		store, err := environments.Open(filepath.Join(t.TempDir(), "env"), "")
+		if err == nil { // the same path for those who build
+			store, err = environments.Open(store.Root(), store.Root())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Store = store
+		c.Builder, err = environments.New(environments.Config{
+			Store: store, Runner: run, UV: tools.UV, Python: tools.Python, Lab: "none", Index: index, Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}), run
+}
+
+// The life of an environment with real packages: added to, gone back from, built again
+// without network, taken from a tag, and told what is missing.
+func TestRealBuilder(t *testing.T) {
+	srv := httptest.NewServer(wheeltest.Index(wheeltest.Wheel{Name: "one", Version: "1"}, wheeltest.Wheel{Name: "two", Version: "1"}, wheeltest.Wheel{Name: "three", Version: "1"}))
+	defer srv.Close()
+	b, run := realBox(t, srv.URL+"/simple")
+	b.store = b.c.Store
+	first := b.want("base", "one")
+	if first.Did != Promoted || first.Tag == "" {
+		t.Fatalf("%+v", first)
+	}
+	second := b.want("base", "one", "two")
+	if second.Did != Promoted || second.Changes.Class() != environments.AddOnly || second.Sentence != "Base gets 1 new package; nothing else changes" {
+		t.Errorf("%+v", second)
+	}
+	if m := b.moves[1]; !m.To.Alone || !slices.Equal(m.Heated.Packages, []string{"two"}) || !slices.Equal(m.Heated.Generations, []int{1}) {
+		t.Errorf("running kernels did not get what was added: %+v", m.Heated)
+	}
+	b.labels("base", map[string]int{"current": 2, "previous": 1})
+
+	srv.Close() // from here on there is no network
+	run.runs, b.past.reads, b.past.writes = 0, 0, 0
+	b.store.Guard(func(step string) error { t.Errorf("wrote: %s", step); return nil })
+	if o := b.want("base", "one", "two"); o.Did != Unchanged || run.runs+b.past.reads+b.past.writes != 0 {
+		t.Errorf("%+v, %d runs", o, run.runs)
+	}
+	b.store.Guard(func(string) error { return nil })
+	if o, err := b.Rollback(t.Context(), "base", ""); err != nil || o.Tag != first.Tag || run.runs != 0 {
+		t.Errorf("%+v, %v, %d runs", o, err, run.runs)
+	}
+	if o, err := b.Rollback(t.Context(), "base", second.Tag); err != nil || o.Generation != 2 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if o, err := b.Verify(t.Context(), "base", "", progress.Discard); err != nil || o.Did != Verified {
+		t.Errorf("%+v, %v: %v", o, err, o.Notices)
+	}
+	o, err := b.Reset(t.Context(), "base", progress.Discard)
+	if err != nil || o.Tag != second.Tag || o.Generation != 3 {
+		t.Fatalf("%+v, %v: %v", o, err, notice.For(err))
+	}
+	imports(t, b, "import one, two")
+	withoutItsFiles(t, b, first.Tag)
+}
+
+// imports fails t unless base's current can run code.
+func imports(t *testing.T, b *box, code string) {
+	t.Helper()
+	g, err := b.store.Current("base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(filepath.Join(b.store.Root(), g.Path(), "bin/python"), "-c", code).CombinedOutput(); err != nil {
+		t.Errorf("%s: %s", code, out)
+	}
+}
+
+// withoutItsFiles removes a tag's generation, then what it is made from.
+func withoutItsFiles(t *testing.T, b *box, tag string) {
+	t.Helper()
+	gone := func(dir string) {
+		t.Helper()
+		if err := os.RemoveAll(filepath.Join(b.store.Root(), dir)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone("gen/base/1")
+	if o, err := b.Deploy(t.Context(), tag, progress.Discard); err != nil || o.Did != Deployed {
+		t.Errorf("offline, from the store: %+v, %v: %v", o, err, notice.For(err))
+	}
+	if o, err := b.Rollback(t.Context(), "base", tag); err != nil || o.Did != RolledBack {
+		t.Errorf("%+v, %v", o, err)
+	}
+	imports(t, b, "import one")
+	for _, g := range []string{"gen/base", "store/uv"} {
+		gone(g)
+	}
+	if err := os.MkdirAll(filepath.Join(b.store.Root(), "store/uv"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.Deploy(t.Context(), tag, progress.Discard)
+	var missing *MissingError
+	if !errors.As(err, &missing) || len(missing.Files) != 1 || !strings.HasPrefix(missing.Files[0], "one") {
+		t.Errorf("%v: %+v", err, notice.For(err))
+	}
+}
