@@ -23,7 +23,10 @@ type outcome struct {
 
 // on notes in g what was found when it was built beside prev.
 func (o outcome) on(g *Generation, prev Generation) {
-	g.Parent, g.Alone, g.Kernel = prev.Number, o.built.Alone, o.built.Kernel
+	g.Parent, g.Alone = prev.Number, o.built.Alone
+	if len(o.built.Kernel) > 0 {
+		g.Kernel = o.built.Kernel
+	}
 	if g.Alone {
 		g.New = o.built.New
 	}

@@ -1,0 +1,141 @@
+package environments
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/conjuring/conjured/internal/condatest"
+	"github.com/conjuring/conjured/internal/needs"
+	"github.com/conjuring/conjured/internal/wheeltest"
+	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
+)
+
+// dockerRunner runs commands in the class image, as the class does, but for the network:
+// that of this machine, where the fixtures are.
+type dockerRunner struct{ seen []Command }
+
+func (d *dockerRunner) Run(ctx context.Context, c Command) (int, error) {
+	d.seen = append(d.seen, c)
+	args := []string{
+		"run", "--rm", "--init", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", c.User,
+		"--tmpfs", "/tmp:mode=1777,size=1g,exec", "--label", "conjured.test=build", "--entrypoint", c.Args[0],
+	}
+	network := "none"
+	if c.Network {
+		network = "host"
+	}
+	args = append(args, "--network", network)
+	for _, m := range c.Mounts {
+		bind := "type=bind,source=" + m.Host + ",target=" + m.Container
+		if m.ReadOnly {
+			bind += ",readonly"
+		}
+		args = append(args, "--mount", bind)
+	}
+	for _, e := range c.Env {
+		args = append(args, "--env", e)
+	}
+	cmd := exec.CommandContext(ctx, "docker", append(append(args, c.Image), c.Args[1:]...)...)
+	cmd.Stdout, cmd.Stderr = c.Output, c.Output
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	var x *exec.ExitError
+	if errors.As(err, &x) {
+		return x.ExitCode(), nil
+	}
+	return 0, err
+}
+
+// classBox is a box whose commands run in the class image, with a channel that has the
+// Python of this machine: another one than the image's.
+func classBox(t *testing.T, packages ...condatest.Package) (condaBox, *dockerRunner, string) {
+	t.Helper()
+	image := os.Getenv("CONJURED_TEST_IMAGE")
+	needs.All(t, needs.Docker(), needs.Root(), needs.Part{Name: "core-image", Check: func() error {
+		if image == "" {
+			return errors.New("CONJURED_TEST_IMAGE names no image of a class")
+		}
+		return nil
+	}})
+	py := realPython(t)
+	channel := condatest.Serve(condatest.Channel{Name: "conda-forge", Packages: append([]condatest.Package{py}, packages...)})
+	srv := httptest.NewServer(channel)
+	t.Cleanup(srv.Close)
+	lock, err := os.ReadFile("../layers/lock/lab.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := &dockerRunner{}
+	b, err := New(Config{Store: s, Runner: run, LabLock: lock, CABundle: caPath, CondaMirror: srv.URL, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	minor := strings.Join(strings.Split(py.Version, ".")[:2], ".")
+	return condaBox{box{store: s, b: b}, channel, minor}, run, image
+}
+
+// A course has a Python of its own, which is not the image's: its kernel computes, its
+// bytecode was written by it where it could do no harm, and nothing else of it has run
+// before it was tried.
+func TestG7_courseWithItsOwnPython(t *testing.T) {
+	x, run, image := classBox(t)
+	own := wheeltest.Wheel{Name: "own", Version: "1"}
+	spec := Spec{
+		Env: "geo101", Image: image, Python: x.python,
+		Requirements: []Requirement{{Name: "own", Spec: "./" + own.File(), File: "geo101/requirements.txt", Line: 1}},
+		Wheels:       []Wheel{{Path: "geo101/" + own.File(), SHA256: own.SHA256()}},
+		Files:        fstest.MapFS{"geo101/" + own.File(): {Data: own.Bytes()}},
+	}
+	g := x.use(t, spec)
+	if g.Manifest.Python != x.python || len(g.Manifest.of(Conda)) != 1 || len(g.Kernel) != 0 {
+		t.Errorf("%+v", g)
+	}
+	gen := filepath.Join(MountPoint, g.Path())
+	for _, c := range run.seen {
+		if filepath.Dir(filepath.Dir(c.Args[0])) != gen {
+			continue
+		}
+		for _, m := range c.Mounts {
+			if c.Network || !m.ReadOnly && m.Container != gen {
+				t.Errorf("a program of a package ran with network %t and %+v", c.Network, c.Mounts)
+			}
+		}
+	}
+	pyc, _ := filepath.Glob(filepath.Join(x.store.Root(), g.Path(), "lib/python*/site-packages/__pycache__/own.*.pyc"))
+	if len(pyc) != 1 || !strings.Contains(pyc[0], strings.ReplaceAll(x.python, ".", "")) {
+		t.Fatalf("%v", pyc)
+	}
+	if code, err := os.ReadFile(pyc[0]); err != nil || code[4] != 1 {
+		t.Errorf("%v %x", err, code[:16])
+	}
+}
+
+// A kernel that is none of Python: nothing of Python comes with it.
+func TestE5_ownKernelspec(t *testing.T) {
+	kernel := condatest.Package{Name: "r-irkernel", Version: "1.3", Files: []condatest.File{
+		{Path: "bin/R", Mode: 0o755, Data: []byte("#!/bin/sh\n# of " + condatest.Placeholder + "\nshift\nexec /opt/conjured/lab/bin/python -m ipykernel_launcher -f \"$@\"\n")},
+		{Path: "share/jupyter/kernels/ir/kernel.json", Data: []byte(`{"argv": ["` + condatest.Placeholder + `/bin/R", "--slave", "{connection_file}"], "display_name": "R", "language": "R"}`)},
+	}}
+	x, _, image := classBox(t, kernel)
+	g := x.use(t, Spec{Env: "r4", Image: image, Conda: condaAsks("r-irkernel")})
+	if strings.Join(g.Kernel, " ") != "R --slave {connection_file}" || g.Manifest.Python != "" || len(g.Manifest.Packages) != 1 {
+		t.Errorf("%+v", g)
+	}
+	if l, err := x.b.Verify(t.Context(), g, progress.Discard); err != nil || l != nil {
+		t.Errorf("%v %v", notice.For(err), l)
+	}
+}
