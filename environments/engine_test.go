@@ -64,6 +64,8 @@ func (e *engine) Resolve(ctx context.Context, ask enginetest.Ask) (enginetest.Pl
 	if m, ok := ask.Locked.Private.(Manifest); ok {
 		made, mErr := e.b.Build(ctx, e.specs[m.ID()], m, progress.Discard)
 		err = errors.Join(err, mErr, e.s.Flip(Current, made.Generation))
+	} else {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(e.s.root, "label")))
 	}
 	if err != nil {
 		return enginetest.Plan{}, err

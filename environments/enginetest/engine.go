@@ -111,6 +111,16 @@ func plan(t *testing.T, e Engine, ask Ask) Plan {
 	return p
 }
 
+// attempt resolves and installs. An engine may find out about a file while it resolves or
+// while it installs.
+func attempt(ctx context.Context, e Engine, ask Ask) (string, error) {
+	p, err := e.Resolve(ctx, ask)
+	if err != nil {
+		return "", err
+	}
+	return e.Install(ctx, p)
+}
+
 // install installs what has to work.
 func install(t *testing.T, e Engine, p Plan) string {
 	t.Helper()

@@ -49,14 +49,6 @@ func indexOnly(t *testing.T, root string) *World {
 	return w
 }
 
-// NewWorldLike is w with another directory.
-func NewWorldLike(t *testing.T, w *World) *World {
-	t.Helper()
-	other := *w
-	other.Root = t.TempDir()
-	return &other
-}
-
 // Offline takes both networks away, or gives them back.
 func (w *World) Offline(yes bool) {
 	w.Channels.Offline(yes)

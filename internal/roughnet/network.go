@@ -17,6 +17,7 @@ type Network struct {
 	asked   []string
 	offline bool
 	delay   time.Duration
+	stall   string
 	cut     string
 	after   int
 }
@@ -33,6 +34,14 @@ func (n *Network) Delay(d time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.delay = d
+}
+
+// Stall lets whoever asks for a path that contains part wait until it gives up; "" ends
+// that for what is asked next.
+func (n *Network) Stall(part string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stall = part
 }
 
 // Cut breaks the connection after so many bytes of every file whose path contains part;
@@ -67,10 +76,15 @@ func (n *Network) Pass(next http.Handler, w http.ResponseWriter, r *http.Request
 	n.mu.Lock()
 	n.asked = append(n.asked, r.Method+" "+name)
 	offline, delay, after := n.offline, n.delay, -1
+	stalled := n.stall != "" && strings.Contains(name, n.stall)
 	if n.cut != "" && strings.Contains(name, n.cut) {
 		after = n.after
 	}
 	n.mu.Unlock()
+	if stalled {
+		<-r.Context().Done()
+		return
+	}
 	if delay > 0 {
 		select {
 		case <-time.After(delay):
