@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/conjuring/conjured/notice"
@@ -17,36 +18,48 @@ type secret struct {
 	host       string // of the address
 }
 
-// movable are secrets in addresses: the group s, of the host in the group h.
-var movable = []struct {
+// rule finds one kind of secret. A text without any of the words is not searched: most
+// files have none of them, and some are long.
+type rule struct {
 	what string
+	any  []string // in lower case
 	form *regexp.Regexp
-}{
-	{"a name and a password in an address", regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?P<s>[^\s/@:'"]*:[^\s/'"]+)@(?P<h>[^\s/:@'"]+)`)},
-	{"a key in an address", regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?P<s>[^\s/@:'"*]{16,})@(?P<h>[^\s/:@'"]+)`)},
-	{"a channel's token", regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/@'"]+@)?(?P<h>[^\s/'"@]+)/t/(?P<s>[^\s/'"]{8,})`)},
 }
+
+func rules(of ...rule) []rule { return of }
+
+// movable are secrets in addresses: the group s, of the host in the group h.
+var movable = rules(
+	rule{"a name and a password in an address", []string{"://"}, regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?P<s>[^\s/@:'"]*:[^\s/'"]+)@(?P<h>[^\s/:@'"]+)`)},
+	rule{"a key in an address", []string{"://"}, regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?P<s>[^\s/@:'"*]{16,})@(?P<h>[^\s/:@'"]+)`)},
+	rule{"a channel's token", []string{"/t/"}, regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/@'"]+@)?(?P<h>[^\s/'"@]+)/t/(?P<s>[^\s/'"]{8,})`)},
+)
 
 // refused are secrets wherever they stand: the forms that their makers publish so that
 // they can be found. None of them is in a manifest by accident.
-var refused = []struct {
-	what string
-	form *regexp.Regexp
-}{
-	{"a private key", regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY|PuTTY-User-Key-File|AGE-SECRET-KEY-1`)},
-	{"a GitHub token", regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{22,})`)},
-	{"a GitLab token", regexp.MustCompile(`\bgl(?:pat|dt|rt|ptt|cbt)-[A-Za-z0-9_-]{20,}`)},
-	{"an Amazon key", regexp.MustCompile(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`)},
-	{"a Slack token", regexp.MustCompile(`\bxox[abeoprs]-[A-Za-z0-9-]{10,}`)},
-	{"a PyPI token", regexp.MustCompile(`\bpypi-AgE[A-Za-z0-9_-]{20,}`)},
-	{"an npm token", regexp.MustCompile(`\bnpm_[A-Za-z0-9]{36}\b`)},
-	{"a Hugging Face token", regexp.MustCompile(`\bhf_[A-Za-z0-9]{30,}\b`)},
-	{"a Google key", regexp.MustCompile(`\bAIza[0-9A-Za-z_-]{35}`)},
-	{"an API key", regexp.MustCompile(`\bsk-(?:ant-|proj-)?[A-Za-z0-9_-]{32,}`)},
-	{"a web token", regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}`)},
-	{"an Anaconda token", regexp.MustCompile(`\b[a-z]{2}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)},
-	{"a login of a .netrc", regexp.MustCompile(`\bmachine\s+\S+\s+login\s+\S+\s+password\s+\S+`)},
-	{"a password", regexp.MustCompile(`(?i)\b[a-z0-9_.-]*(?:password|passwd|secret|api_?key|access_?key|auth_?token|token)['"]?\s*[=:]\s*['"]?[^\s'"=$<{(]{8,}`)},
+var refused = rules(
+	rule{"a private key", []string{"private key", "putty", "age-secret"}, regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY|PuTTY-User-Key-File|AGE-SECRET-KEY-1`)},
+	rule{"a GitHub token", []string{"gh", "github_pat"}, regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{22,})`)},
+	rule{"a GitLab token", []string{"gl"}, regexp.MustCompile(`\bgl(?:pat|dt|rt|ptt|cbt)-[A-Za-z0-9_-]{20,}`)},
+	rule{"an Amazon key", []string{"akia", "asia"}, regexp.MustCompile(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`)},
+	rule{"a Slack token", []string{"xox"}, regexp.MustCompile(`\bxox[abeoprs]-[A-Za-z0-9-]{10,}`)},
+	rule{"a PyPI token", []string{"pypi-age"}, regexp.MustCompile(`\bpypi-AgE[A-Za-z0-9_-]{20,}`)},
+	rule{"an npm token", []string{"npm_"}, regexp.MustCompile(`\bnpm_[A-Za-z0-9]{36}\b`)},
+	rule{"a Hugging Face token", []string{"hf_"}, regexp.MustCompile(`\bhf_[A-Za-z0-9]{30,}\b`)},
+	rule{"a Google key", []string{"aiza"}, regexp.MustCompile(`\bAIza[0-9A-Za-z_-]{35}`)},
+	rule{"an API key", []string{"sk-"}, regexp.MustCompile(`\bsk-(?:ant-|proj-)?[A-Za-z0-9_-]{32,}`)},
+	rule{"a web token", []string{"eyj"}, regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}`)},
+	rule{"an Anaconda token", []string{"-"}, regexp.MustCompile(`\b[a-z]{2}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)},
+	rule{"a login of a .netrc", []string{"machine"}, regexp.MustCompile(`\bmachine\s+\S+\s+login\s+\S+\s+password\s+\S+`)},
+	rule{"a password", []string{"passw", "secret", "key", "token"}, regexp.MustCompile(`(?i)(?:password|passwd|secret|api_?key|access_?key|auth_?token|token)['"]?\s*[=:]\s*['"]?[^\s'"=$<{(]{8,}`)},
+)
+
+// worth gives the rules that can find something in a text.
+func worth(rs []rule, text string) []rule {
+	text = strings.ToLower(text)
+	return slices.DeleteFunc(slices.Clone(rs), func(r rule) bool {
+		return !slices.ContainsFunc(r.any, func(word string) bool { return strings.Contains(text, word) })
+	})
 }
 
 // placeholder is a secret that somebody has kept out already.
@@ -55,6 +68,7 @@ var placeholder = regexp.MustCompile(`^(?:[^:]*:)?\$(?:\{[A-Za-z_][A-Za-z0-9_]*\
 // secretsIn finds the secrets of a text, those in addresses first on each line.
 func secretsIn(text string) []secret {
 	var out []secret
+	movable, refused := worth(movable, text), worth(refused, text)
 	offset := 0
 	for i, line := range strings.SplitAfter(text, "\n") {
 		rest := []byte(line)

@@ -156,11 +156,13 @@ type complete func(ctx context.Context, was, now contents) ([]object, error)
 // put is PutSpec and PutManifest.
 func (r *Repository) put(ctx context.Context, env, ref string, files []File, why string, more complete) (changed bool, err error) {
 	err = r.change(ctx, env, func(w *writer) error {
-		clean, told, err := w.scrub(files)
-		if err != nil {
-			return err
-		}
+		var told notice.List
 		changed, err = w.edit(ctx, ref, why, func(was contents) (contents, []object, error) {
+			clean, ns, err := w.scrub(files, was)
+			if err != nil {
+				return nil, nil, err
+			}
+			told = ns
 			now, have := contents{}, map[oid]bool{}
 			for _, id := range was {
 				have[id] = true
@@ -177,13 +179,14 @@ func (r *Repository) put(ctx context.Context, env, ref string, files []File, why
 			added, err := more(ctx, was, now)
 			return now, append(blobs, added...), err
 		})
-		if err == nil && changed {
-			for _, n := range told {
-				w.c.Log.Info("a credential was kept out of the history", "file", n.File, "line", n.Line)
-				w.tell(n)
-			}
+		if err != nil || !changed {
+			return err
 		}
-		return err
+		for _, n := range told {
+			w.c.Log.Info("a credential was kept out of the history", "file", n.File, "line", n.Line)
+			w.tell(n)
+		}
+		return nil
 	})
 	return changed, err
 }
@@ -194,8 +197,9 @@ func (r *Repository) tell(n notice.Notice) {
 	}
 }
 
-// scrub checks names and sizes, and takes secrets out: every problem in one list.
-func (w *writer) scrub(files []File) ([]File, notice.List, error) {
+// scrub checks names and sizes, and takes secrets out: every problem in one list. What
+// is in the history already was looked at when it came.
+func (w *writer) scrub(files []File, was contents) ([]File, notice.List, error) {
 	if len(files) > maxFiles-64 { // room for labels
 		return nil, nil, errors.New("too many files")
 	}
@@ -208,6 +212,10 @@ func (w *writer) scrub(files []File) ([]File, notice.List, error) {
 	for _, f := range files {
 		if !Allowed(f.Name) || isLabel(f.Name) || slices.ContainsFunc(out, func(o File) bool { return o.Name == f.Name }) {
 			return nil, nil, fmt.Errorf("%q has no place in the history", f.Name)
+		}
+		if was[f.Name] == (object{blobKind, f.Data}).id() {
+			out = append(out, f)
+			continue
 		}
 		data, ns := vault.scrub(f)
 		out, told = append(out, File{f.Name, data}), append(told, ns...)
