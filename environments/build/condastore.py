@@ -208,6 +208,7 @@ class Store:
                 failures.append(e)
             except Exception as e:
                 failures.append(classify("%s: %s: %s" % (p.file, type(e).__name__, e), "other"))
+                failures[-1].fields["names"] = [p.name]
             if failures and failures[-1].fields["kind"] in ("network", "disk"):
                 self.stop.set()  # the others would fail as well
 

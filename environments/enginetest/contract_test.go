@@ -61,7 +61,9 @@ func TestRattlerRefusesWhatLeavesThePrefix(t *testing.T) {
 		"away":       link("share", outside),
 		"up":         link("share/up", "../../.."),
 		"crooked":    link("share/up", "a/../../.."),
-		"below":      append(link("share/dir", "."), file("share/dir/file")...),
+		"loop":       link("share/loop", "loop"),
+		"clobber":    link("share/x__clobber-from-y", "."),
+		"behind":     append(link("share/dir", "../../gen"), file("share/dir/file")...),
 		"entrypoint": condatest.Module("entrypoint", "1", ""),
 	}
 	var packages []condatest.Package
@@ -72,10 +74,10 @@ func TestRattlerRefusesWhatLeavesThePrefix(t *testing.T) {
 		}
 		packages = append(packages, p)
 	}
-	// Each of these is fine alone; together one would write through the other's link.
+	// Each of these is fine alone; together one's link leads outside by way of the other's.
 	packages = append(packages,
-		condatest.Package{Name: "a-link", Version: "1", Noarch: "generic", Files: link("share/data", "../lib")},
-		condatest.Package{Name: "b-file", Version: "1", Noarch: "generic", Files: file("share/data/file"), Depends: []string{"a-link"}})
+		condatest.Package{Name: "a-link", Version: "1", Noarch: "generic", Files: link("share/data", ".")},
+		condatest.Package{Name: "b-file", Version: "1", Noarch: "generic", Files: link("share/data/file", "../.."), Depends: []string{"a-link"}})
 	_, r := newChannel(t, packages...)
 	for _, p := range packages {
 		if p.Name == "a-link" {
@@ -97,6 +99,23 @@ func TestRattlerRefusesWhatLeavesThePrefix(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Packages with links are as usual as others.
+func TestRattlerTakesHonestLinks(t *testing.T) {
+	_, r := newChannel(t, condatest.Package{Name: "lib", Version: "1", Files: []condatest.File{
+		{Path: "lib/libx.so.1", Data: []byte("x\n")},
+		{Path: "lib/libx.so", Link: "libx.so.1"},
+		{Path: "share/terminfo/a", Data: []byte("a\n")},
+		{Path: "lib/terminfo", Link: "../share/terminfo"},
+		{Path: "share/a b\\c", Data: []byte("odd\n")},
+	}})
+	prefix := install(t, r, plan(t, r, Ask{Conda: []string{"lib"}}))
+	for path, want := range map[string]string{"lib/libx.so": "x\n", "lib/terminfo/a": "a\n", "share/a b\\c": "odd\n"} {
+		if b, err := os.ReadFile(filepath.Join(prefix, path)); err != nil || string(b) != want {
+			t.Errorf("%s: %q, %v", path, b, err)
+		}
 	}
 }
 
