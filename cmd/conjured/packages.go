@@ -35,7 +35,7 @@ func (b *box) openEnvironments(ctx context.Context) (err error) {
 		Store: b.store, Builder: b.envs, Wanted: b.wanted, Read: b.readGitenvSpec,
 		Policy: registry.Policy(b.settings.AutoPromote), Moved: b.packagesMoved, Notify: b.tell, Log: b.log,
 		Reopen: func(ctx context.Context) (registry.History, error) { return b.openHistory(ctx) },
-		Busy:   func() bool { return b.classHours(ctx) },
+		Busy:   func() bool { return b.classHours(ctx) }, Touched: b.touched,
 	}
 	if h, err := b.openHistory(ctx); err == nil {
 		c.History = h

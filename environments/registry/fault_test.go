@@ -440,6 +440,67 @@ func TestRepositoryGone(t *testing.T) {
 	}
 }
 
+// That git cannot be run says nothing about the repository: it is left where it is.
+func TestGitThatCannotRun(t *testing.T) {
+	b := newBox(t, nil)
+	tag := b.want("geo", "numpy==1").Tag
+	for _, cause := range []error{syscall.ENOMEM, &os.PathError{Op: "fork/exec", Path: "git", Err: syscall.ENOENT}, exec.ErrNotFound} {
+		b.past.broken, b.told = fmt.Errorf("cannot check: %w", cause), nil
+		if _, err := b.Repair(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if len(b.told) != 1 || b.told[0].Code != "environment-history-gone" {
+			t.Errorf("%v: told %+v", cause, b.told)
+		}
+	}
+	b.past.broken = nil
+	if out, err := b.Repair(t.Context()); err != nil || len(out) != 0 {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if moved, _ := filepath.Glob(filepath.Join(b.root, "history.git.broken*")); len(moved) != 0 {
+		t.Errorf("it was moved to %v", moved)
+	}
+	if o, err := b.Rollback(t.Context(), "geo", tag); err != nil || o.Did != Unchanged || o.Tag != tag {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// A clock that goes back changes nothing about what is newer: tags of a later date are
+// the older ones, and numbers order generations.
+func TestClockGoesBack(t *testing.T) {
+	b := newBox(t, nil)
+	b.want("geo", "numpy==1")
+	g, err := b.store.Current("geo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.KeepTag(g, "env-geo-2099_12_31-4"); err != nil { // it was tagged by a clock that was ahead
+		t.Fatal(err)
+	}
+	b.git.Close()
+	if err := os.RemoveAll(filepath.Join(b.root, "history.git")); err != nil {
+		t.Fatal(err)
+	}
+	b = openBox(t, b.root, nil)
+	if _, err := b.Repair(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now := b.want("geo", "numpy==2")
+	if now.Did != Promoted || now.Tag == "" || now.Tag >= "env-geo-2099" {
+		t.Fatalf("%+v", now)
+	}
+	if o, err := b.Deploy(t.Context(), "geo", progress.Discard); err != nil || o.Tag != now.Tag || o.Generation != 2 {
+		t.Errorf("the newest is %+v, %v", o, err)
+	}
+	if o, err := b.Rollback(t.Context(), "geo", "latest"); err != nil || o.Did != Unchanged || o.Generation != 2 {
+		t.Errorf("latest is %+v, %v", o, err)
+	}
+	if o, err := b.Rollback(t.Context(), "geo", "2099_12_31-4"); err != nil || o.Generation != 1 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	b.labels("geo", map[string]int{"current": 1, "previous": 2})
+}
+
 // Two applies at once queue, a rollback does not wait for a build, and who does not want
 // to wait any longer does not.
 func TestTwoAtOnce(t *testing.T) {

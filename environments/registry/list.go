@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/environments/history"
@@ -14,7 +15,7 @@ type Listed struct {
 	Waiting *Outcome       // what is at next and needs somebody's word; nil: nothing
 }
 
-// List gives every environment that has a generation. A history that cannot be read
+// List gives every environment that has a generation, and the system's images. A history that cannot be read
 // leaves the tags out.
 func (r *Registry) List(ctx context.Context) ([]Listed, error) {
 	done, err := r.changing.take(ctx)
@@ -38,6 +39,16 @@ func (r *Registry) List(ctx context.Context) ([]Listed, error) {
 		}
 		l.Waiting = r.waiting(e.Env)
 		out = append(out, l)
+	}
+	if r.c.System == nil {
+		return out, nil
+	}
+	images, err := r.c.System.List(ctx)
+	if err != nil {
+		return out, fmt.Errorf("cannot list the system's images: %w", err)
+	}
+	for _, e := range images {
+		out = append(out, Listed{Listed: e})
 	}
 	return out, nil
 }

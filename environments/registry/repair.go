@@ -2,8 +2,11 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/conjuring/conjured/environments"
@@ -78,14 +81,16 @@ func (r *Registry) reopen(ctx context.Context, names []environments.Name) {
 		}
 	}
 	if r.history == nil {
-		r.notify("environment-history-gone", "the history of the packages cannot be written",
-			"the class works as usual; going back works to the packages that are still on the disk, tags do not work",
-			"look at conjured doctor: a full disk or a missing program git are the usual reasons")
+		r.noHistory()
 		return
 	}
 	all := r.restorable(names)
 	damaged, err := r.damaged(ctx, len(all) > 0)
 	if !damaged {
+		if err != nil && ctx.Err() == nil {
+			r.c.Log.Warn("cannot look at the history of packages", "error", err)
+			r.noHistory()
+		}
 		return
 	}
 	r.c.Log.Warn("making the history of packages again", "cause", err)
@@ -102,17 +107,30 @@ func (r *Registry) reopen(ctx context.Context, names []environments.Name) {
 	}
 }
 
+func (r *Registry) noHistory() {
+	r.notify("environment-history-gone", "the history of the packages cannot be read or written",
+		"the class works as usual; going back works to the packages that are still on the disk, tags do not work",
+		"look at conjured doctor: a full disk or a missing program git are the usual reasons")
+}
+
 // damaged tells whether the history is not what it was. An empty one is, if there are
-// generations that were recorded.
+// generations that were recorded. That git cannot be run, or the machine has no room for
+// it, says nothing about the history.
 func (r *Registry) damaged(ctx context.Context, recorded bool) (bool, error) {
 	limited, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	err := r.history.Check(limited)
-	if err != nil {
-		return limited.Err() == nil, err
+	var machine syscall.Errno
+	switch {
+	case err != nil && limited.Err() != nil:
+		return false, ctx.Err() // it is long, not broken
+	case errors.As(err, &machine), errors.Is(err, exec.ErrNotFound):
+		return false, err
+	case err != nil:
+		return true, err
 	}
 	envs, err := r.history.Environments(ctx)
-	return recorded && (err != nil || len(envs) == 0), err
+	return err == nil && recorded && len(envs) == 0, err
 }
 
 // restorable gives the generations that were recorded once, oldest first.
