@@ -70,11 +70,11 @@ func (s *Store) heat(old, to Generation, dists []string) (bool, error) {
 		return false, nil // it was made before there were hot directories
 	}
 	from := filepath.Join(s.root, to.Path(), packagesOf(to))
-	files, ok, err := distFiles(from, to.Manifest, dists)
+	files, ok, err := distFiles(from, hot, to.Manifest, dists)
 	if err != nil || !ok {
 		return false, err
 	}
-	tops, ok := additions(files, from, hot, site)
+	tops, ok := additions(files, hot, site)
 	if !ok {
 		return false, nil
 	}
@@ -84,9 +84,6 @@ func (s *Store) heat(old, to Generation, dists []string) (bool, error) {
 	}
 	defer os.RemoveAll(stage)
 	for _, f := range files {
-		if !slices.Contains(tops, top(f)) {
-			continue
-		}
 		if err := mkdir(filepath.Dir(filepath.Join(stage, f)), 0o755); err != nil {
 			return false, err
 		}
@@ -103,9 +100,10 @@ func (s *Store) heat(old, to Generation, dists []string) (bool, error) {
 }
 
 // distFiles lists the files of distributions, relative to the directory of packages,
-// with their bytecode. False when one is no plain addition: conda's packages, start-up
-// files, plug-ins, and files elsewhere. Programs are left out: nobody imports them.
-func distFiles(site string, m Manifest, dists []string) ([]string, bool, error) {
+// with their bytecode, but for those that were added before. False when one is no plain
+// addition: conda's packages, start-up files, plug-ins, and files elsewhere. Programs are
+// left out: nobody imports them.
+func distFiles(site, hot string, m Manifest, dists []string) ([]string, bool, error) {
 	root, err := os.OpenRoot(site)
 	if err != nil {
 		return nil, false, err
@@ -127,6 +125,9 @@ func distFiles(site string, m Manifest, dists []string) ([]string, bool, error) 
 		pip := slices.ContainsFunc(m.Packages, func(p Package) bool { return p.Name == d && p.Kind == Pip })
 		if !known || !pip || plugsIn(readBeneath(root, info+"/entry_points.txt")) {
 			return nil, false, nil
+		}
+		if exists(filepath.Join(hot, info)) {
+			continue
 		}
 		listed, ok := recorded(root, info, tag)
 		if !ok {
@@ -191,44 +192,33 @@ func plugsIn(entryPoints []byte) bool {
 	return false
 }
 
-// additions gives what of files is not in the hot directory yet, by its first part. False
-// when something of that name is there already, in it or among the old packages.
-func additions(files []string, from, hot, site string) ([]string, bool) {
+// additions gives the first parts of files, the distributions' own directories last: who
+// finds one of those finds the rest. False when something of such a name is there
+// already, in the hot directory or among the old packages.
+func additions(files []string, hot, site string) ([]string, bool) {
 	taken := map[string]bool{} // names that can be imported, or distributions
-	es, err := os.ReadDir(site)
-	if err != nil {
-		return nil, false
-	}
-	for _, e := range es {
-		taken[stem(e.Name())] = true
-	}
-	var fresh, there []string
-	for _, f := range files {
-		if taken[stem(top(f))] {
-			return nil, false
-		}
-		in, err := os.Lstat(filepath.Join(from, f))
+	for _, dir := range []string{hot, site} {
+		es, err := os.ReadDir(dir)
 		if err != nil {
 			return nil, false
 		}
-		now, err := os.Lstat(filepath.Join(hot, f))
+		for _, e := range es {
+			taken[stem(e.Name())] = true
+		}
+	}
+	var code, info []string
+	for _, f := range files {
+		t := top(f)
 		switch {
-		case err != nil:
-			fresh = append(fresh, top(f))
-		case !os.SameFile(in, now):
+		case taken[stem(t)]:
 			return nil, false
+		case strings.HasSuffix(t, ".dist-info"):
+			info = append(info, t)
 		default:
-			there = append(there, top(f))
+			code = append(code, t)
 		}
 	}
-	fresh = slices.Compact(slices.Sorted(slices.Values(fresh)))
-	for _, t := range fresh {
-		// One more of what is there comes from two distributions, and no rename adds it.
-		if slices.Contains(there, t) || exists(filepath.Join(hot, t)) {
-			return nil, false
-		}
-	}
-	return fresh, true
+	return append(slices.Compact(slices.Sorted(slices.Values(code))), slices.Compact(slices.Sorted(slices.Values(info)))...), true
 }
 
 // top is the first part of a path.
