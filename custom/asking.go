@@ -18,8 +18,11 @@ type asking struct {
 	req   *requirements
 	conda map[string]int // where in spec.Conda a package was first named
 	extra []string       // channels that only a line names, behind the others
-	files []string       // environment files that describe it
-	lock  string         // the lock of conda's that takes the place of those files' packages
+
+	loose    bool     // builds in the file that is being read cannot be had
+	loosened int      // the first line that lost one
+	files    []string // environment files that describe it
+	lock     string   // the lock of conda's that takes the place of those files' packages
 }
 
 // place is where an environment got its name.

@@ -39,6 +39,12 @@ func anaconda(name string) bool {
 	return slices.Contains([]string{"defaults", "main", "anaconda", "r", "free", "pro", "msys2"}, host)
 }
 
+// anacondaName tells which names stand for the company's channels without saying so;
+// conda-forge takes their place.
+func anacondaName(name string) bool {
+	return slices.Contains([]string{"defaults", "main", "anaconda", "r"}, name)
+}
+
 // channels reads the list of channels of an environment file.
 func (a *asking) channels(file string, n *yaml.Node) {
 	if n.Kind != yaml.SequenceNode {
@@ -75,7 +81,7 @@ func (a *asking) useChannel(file string, line int, name string) {
 // channel is a channel in one spelling: a name, or an address with https.
 func (a *asking) channel(file string, line int, text string) (string, bool) {
 	where := fmt.Sprintf("%s line %d", printable(file), line)
-	if slices.Contains([]string{"defaults", "main", "anaconda", "r"}, text) {
+	if anacondaName(text) {
 		a.warn("environment-defaults", file, line, fmt.Sprintf("%s asks for the channel %s, whose licence costs money for many schools", where, text),
 			"conda-forge, which is free for everybody, takes its place", "write conda-forge instead")
 		return CondaForge, true

@@ -120,6 +120,16 @@ func (a *asking) condaLine(file string, line int, text string) {
 		refuse(do)
 		return
 	}
+	if otherSystem(c.name) {
+		a.leftOut(file, line, c.name)
+		return
+	}
+	if loose := c.withoutBuild(); a.loose && loose != c {
+		c = loose
+		if a.loosened == 0 {
+			a.loosened = line
+		}
+	}
 	if c.channel != "" {
 		m := condaChannel.FindStringSubmatch(c.channel)
 		channel, ok := a.channel(file, line, m[1])

@@ -135,6 +135,12 @@ func nameFromFile(file string) string {
 func (a *asking) environmentFile(file string, root *yaml.Node) {
 	a.files = append(a.files, file)
 	a.keep(file)
+	why := looseBuilds(root)
+	a.loose = why != ""
+	defer func() {
+		a.saysLoose(file, why)
+		a.loose = false
+	}()
 	for k, v := range pairs(root) {
 		if a.lock != "" && (k.Value == "channels" || k.Value == "dependencies") {
 			a.info("lock-instead", file, k.Line, fmt.Sprintf("%s line %d and %s both say which packages there are", printable(file), k.Line, printable(a.lock)),

@@ -187,6 +187,10 @@ func (q *requirements) requirement(rel string, line int, text string, constraint
 		q.refuse("requirements-line", rel, line, spec, "is no requirement", requirementHint(m[1], version))
 		return
 	}
+	if !marked && !constraint && otherSystem(m[1]) {
+		q.leftOut(rel, line, m[1])
+		return
+	}
 	item := Requirement{Name: normalName(m[1]), Spec: spec, File: rel, Line: line, Constraint: constraint}
 	if !constraint && !q.again(item, version, marked) {
 		return

@@ -170,3 +170,28 @@ func TestFingerprintOfBaseIsWhole(t *testing.T) {
 	}
 	want(t, "how it is written", same, a)
 }
+
+// A list of everything that a laptop has is useful on another machine, too.
+func TestExportedEnvironment(t *testing.T) {
+	export := "name: base\nchannels:\n  - CHANNEL\ndependencies:\n  - _libgcc_mutex=0.1=main\n  - numpy=1.26.4=py311h0b4df5a_0\n  - vc=14.2=h21ff451_1\n  - m2w64-gmp=6.1.0=2\n  - scipy 1.11 h1_0\n  - pip:\n      - pywin32==306\n      - pywinpty ; sys_platform == 'win32'\n      - tqdm==4.66\nprefix: PREFIX\n"
+	for what, c := range map[string]struct {
+		channel, prefix string
+		conda           []string
+		loose           bool
+	}{
+		"Anaconda": {"defaults", "/home/ann/miniconda3", []string{"_libgcc_mutex=0.1", "numpy=1.26.4", "scipy 1.11"}, true},
+		"Windows":  {"conda-forge", `C:\Users\Ann\miniconda3`, []string{"_libgcc_mutex=0.1", "numpy=1.26.4", "scipy 1.11"}, true},
+		"macOS":    {"conda-forge", "/Users/ann/miniconda3", []string{"_libgcc_mutex=0.1", "numpy=1.26.4", "scipy 1.11"}, true},
+		"Linux":    {"conda-forge", "/home/ann/miniconda3", []string{"_libgcc_mutex=0.1=main", "numpy=1.26.4=py311h0b4df5a_0", "scipy 1.11 h1_0"}, false},
+	} {
+		f, l := read(t, files{"environment.yml": strings.NewReplacer("CHANNEL", c.channel, "PREFIX", c.prefix).Replace(export), "environment-x.yml": "channels: [conda-forge]\ndependencies: [a=1=b]\n"}, Options{})
+		wantNoErrors(t, l)
+		want(t, what, condaOf(spec(t, f, "base")), c.conda)
+		want(t, what, pipOf(spec(t, f, "base")), []string{"pywinpty ; sys_platform == 'win32'", "tqdm==4.66"})
+		want(t, "the other file", condaOf(spec(t, f, "x")), []string{"a=1=b"})
+		want(t, what, has(l, sevWarn, "environment-builds", "environment.yml", 5), c.loose)
+		for _, line := range []int{7, 8, 11} {
+			wantNotice(t, l, sevWarn, "environment-other-system", "environment.yml", line)
+		}
+	}
+}
