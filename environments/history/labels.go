@@ -35,7 +35,7 @@ func (r *Repository) SetLabels(ctx context.Context, env string, set map[string]s
 		if err := w.checkLabels(ctx, env, set); err != nil {
 			return err
 		}
-		changed, err = w.edit(ctx, branch(env), why, func(was contents) (contents, []object, error) {
+		changed, err = w.edit(ctx, branch(env), reason{text: why}, func(was contents) (contents, []object, error) {
 			now := was.without(isLabel)
 			blobs := fill(now, File{specName, EnvSpec(nil, nil)})
 			seen := map[oid]bool{}

@@ -12,9 +12,9 @@ type Restored struct {
 	Env      string
 	Spec     []File
 	Manifest []File
-	Tag      string   // its name from before; "" for a new one
-	Labels   []string // those that point at this generation
-	Built    time.Time
+	Tag      string    // its name from before; "" for a new one
+	Labels   []string  // those that point at this generation
+	Built    time.Time // when; the zero time is now
 }
 
 // Restore moves the repository aside (to Dir.broken-N) and makes a new one from
@@ -50,11 +50,11 @@ func (r *Repository) Restore(ctx context.Context, all []Restored) (skipped []err
 }
 
 func (r *Repository) restore(ctx context.Context, g Restored, labels map[string]map[string]string) error {
-	const why = "Restored from the disk."
-	if _, err := r.PutSpec(ctx, g.Env, g.Spec, why); err != nil {
+	why := reason{"Restored from the disk.", g.Built}
+	if _, err := r.putSpec(ctx, g.Env, g.Spec, why); err != nil {
 		return err
 	}
-	if _, err := r.PutManifest(ctx, g.Env, g.Manifest, why); err != nil {
+	if _, err := r.putManifest(ctx, g.Env, g.Manifest, why); err != nil {
 		return err
 	}
 	t, err := r.retag(ctx, g)

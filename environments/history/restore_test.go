@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -17,7 +18,7 @@ func TestRestore(t *testing.T) {
 	gen := func(pkg, tag string, labels ...string) Restored {
 		return Restored{
 			Env: "geo", Spec: []File{file("requirements.txt", "a\n")}, Manifest: []File{file("env.manifest", "x/noarch\t"+pkg+"\n")},
-			Tag: tag, Labels: labels,
+			Tag: tag, Labels: labels, Built: time.Date(2025, 9, 1, 8, 0, 0, 0, time.UTC),
 		}
 	}
 	skipped, err := r.Restore(t.Context(), []Restored{
@@ -33,7 +34,7 @@ func TestRestore(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	tags, err := r.Tags(t.Context(), "geo")
-	if err != nil || len(tags) != 3 || tags[1].Name != "env-geo-2025_09_01-1" {
+	if err != nil || len(tags) != 3 || tags[1].Name != "env-geo-2025_09_01-1" || tags[2].Name != "env-geo-2025_09_01-2" {
 		t.Errorf("%v, %v", tags, err)
 	}
 	fs, err := r.Manifest(t.Context(), "geo", "env-geo-2025_09_01")

@@ -30,7 +30,11 @@ func (r *Repository) Spec(ctx context.Context, env string) ([]File, error) {
 // there already. A file with a password or key in it is refused, all of them in one
 // notice.List; one in an address is moved to the credentials and Notify told.
 func (r *Repository) PutSpec(ctx context.Context, env string, files []File, why string) (changed bool, err error) {
-	changed, err = r.put(ctx, env, branch(env), files, why, func(ctx context.Context, was contents, now contents) ([]object, error) {
+	return r.putSpec(ctx, env, files, reason{text: why})
+}
+
+func (r *Repository) putSpec(ctx context.Context, env string, files []File, why reason) (bool, error) {
+	changed, err := r.put(ctx, env, branch(env), files, why, func(_ context.Context, was, now contents) ([]object, error) {
 		for name, id := range was {
 			if isLabel(name) {
 				now[name] = id
@@ -88,7 +92,11 @@ func (r *Repository) Manifest(ctx context.Context, env, rev string) ([]File, err
 // env.spec and an env.manifest without lines are added where they are not among them.
 // changed and err are as for PutSpec.
 func (r *Repository) PutManifest(ctx context.Context, env string, files []File, why string) (changed bool, err error) {
-	changed, err = r.put(ctx, env, manifestBranch(env), files, why, func(ctx context.Context, _, now contents) ([]object, error) {
+	return r.putManifest(ctx, env, files, reason{text: why})
+}
+
+func (r *Repository) putManifest(ctx context.Context, env string, files []File, why reason) (bool, error) {
+	changed, err := r.put(ctx, env, manifestBranch(env), files, why, func(ctx context.Context, _, now contents) ([]object, error) {
 		if _, ok := now[specName]; !ok {
 			spec, err := r.specOf(ctx, env)
 			if err != nil {
@@ -154,7 +162,7 @@ func (r *Repository) show(ctx context.Context, env, ref string, keep func(string
 type complete func(ctx context.Context, was, now contents) ([]object, error)
 
 // put is PutSpec and PutManifest.
-func (r *Repository) put(ctx context.Context, env, ref string, files []File, why string, more complete) (changed bool, err error) {
+func (r *Repository) put(ctx context.Context, env, ref string, files []File, why reason, more complete) (changed bool, err error) {
 	err = r.change(ctx, env, func(w *writer) error {
 		var told notice.List
 		changed, err = w.edit(ctx, ref, why, func(was contents) (contents, []object, error) {

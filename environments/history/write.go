@@ -96,9 +96,15 @@ func (w *writer) program() program {
 	return program{path: w.git, dir: w.c.Dir, lock: w.lock}
 }
 
+// reason is why a commit is made, and when: the zero time is now.
+type reason struct {
+	text string
+	when time.Time
+}
+
 // edit gives the files of a branch their next state. What f gives back replaces what
 // is there; blobs are the new files among it. Nothing is written when nothing differs.
-func (w *writer) edit(ctx context.Context, ref, why string, f func(was contents) (now contents, blobs []object, err error)) (bool, error) {
+func (w *writer) edit(ctx context.Context, ref string, why reason, f func(was contents) (now contents, blobs []object, err error)) (bool, error) {
 	id, head, ok, err := w.head(ctx, ref)
 	if err != nil {
 		return false, err
@@ -118,8 +124,11 @@ func (w *writer) edit(ctx context.Context, ref, why string, f func(was contents)
 	if ok && tree == head.tree {
 		return false, nil
 	}
-	c := commit{tree: tree, message: sentence(why)}
-	by := identity{ourselves, w.now().UTC()}
+	c := commit{tree: tree, message: sentence(why.text)}
+	if why.when.IsZero() {
+		why.when = w.now()
+	}
+	by := identity{ourselves, why.when.UTC()}
 	if ok {
 		c.parents = []oid{id}
 		by.when = after(by.when, head.committer.when)
