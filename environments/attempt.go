@@ -98,6 +98,9 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 	case exit == 15:
 		return outcome{}, w.condaFailure(s)
 	case exit != 0:
+		if err := explainReplaced(s, read.text(), w.provided()); err != nil {
+			return outcome{}, err
+		}
 		return outcome{}, explain(s, exit, read.text(), b.c.Index)
 	}
 	lock, err := os.ReadFile(filepath.Join(w.host, "lock.txt"))

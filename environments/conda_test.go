@@ -71,7 +71,8 @@ func condaAsks(lines ...string) []CondaRequirement {
 func TestE5_condaEnvironment(t *testing.T) {
 	srv := httptest.NewServer(wheeltest.Index(
 		wheeltest.Wheel{Name: "ipykernel", Version: "1"}, wheeltest.Wheel{Name: "extra", Version: "1", Requires: []string{"geo"}},
-		wheeltest.Wheel{Name: "geo", Version: "9"}, wheeltest.Wheel{Name: "more", Version: "1"},
+		wheeltest.Wheel{Name: "geo", Version: "9"}, wheeltest.Wheel{Name: "needs-nine", Version: "1", Requires: []string{"geo>=9"}},
+		wheeltest.Wheel{Name: "more", Version: "1"},
 	))
 	defer srv.Close()
 	geo := condatest.Package{Name: "geo", Version: "1.0", Noarch: "python", Depends: []string{"python"}}
@@ -84,6 +85,17 @@ func TestE5_condaEnvironment(t *testing.T) {
 	dir := filepath.Join(x.store.Root(), g.Path())
 	if out, err := exec.Command(filepath.Join(dir, "bin/python"), "-I", "-c", "import geo, extra, ipykernel; print(geo.__version__)").CombinedOutput(); err != nil || string(out) != "1.0\n" {
 		t.Errorf("%s %v", out, err)
+	}
+
+	// What conda brings is not replaced: both lines are named, and nothing moves.
+	for line, names := range map[string]string{"geo==9": "geo==9 (line 1", "needs-nine": "needs-nine (line 1"} {
+		bad := spec
+		bad.Requirements = asks(line)
+		_, err := x.b.Make(t.Context(), bad, progress.Discard)
+		l := notice.For(err)
+		if len(l) != 1 || l[0].Code != "environment-pip-over-conda" || !strings.Contains(l[0].What, names) || !strings.Contains(l[0].What, "geo 1.0, which line 3 of environment.yml") {
+			t.Errorf("%s: %v", line, err)
+		}
 	}
 
 	// One line more shares everything that is the same.

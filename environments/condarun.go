@@ -1,6 +1,7 @@
 package environments
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -125,9 +126,33 @@ func (b *Builder) compile(ctx context.Context, s Spec, w work, g Generation, sin
 // condaFailure is why conda.py did not do what it was asked.
 func (w work) condaFailure(s Spec) error {
 	data, err := readSmall(filepath.Join(w.host, "conda-failure.json"))
-	var f struct{ Kind, Message, Channel string }
-	if err != nil || json.Unmarshal(data, &f) != nil {
-		return errors.New("cannot build environment: conda gave no reason")
+	if err != nil {
+		return fmt.Errorf("cannot tell why conda failed: %w", err)
 	}
-	return &buildFailure{kind: kind(f.Kind), output: f.Message, notices: notice.List{{Code: "environment-conda", Severity: notice.SeverityError, What: f.Message, Means: unchanged, Do: "x", File: s.condaFile()}}}
+	var f condaFailure
+	if json.Unmarshal(data, &f) == nil && f.Kind == "engine" {
+		return &notice.Error{Notice: notice.Notice{
+			Code: "environment-no-engine", Severity: notice.SeverityError, File: s.condaFile(),
+			What:  fmt.Sprintf("the system that the class runs has nothing that installs packages of conda, and %s asks for some", cmp.Or(s.Display, string(s.Env))),
+			Means: unchanged,
+			Do:    "apply the folder again while the box has internet, so that the system is made anew",
+		}}
+	}
+	return explainConda(s, data, 15)
+}
+
+// provided is a distribution of Python that conda brings. See condameta.py.
+type provided struct {
+	Version string `json:"version"`
+	Package string `json:"package"` // of conda
+}
+
+// provided reads what conda brought, by normalised name.
+func (w work) provided() map[string]provided {
+	data, err := readSmall(filepath.Join(w.host, "provided.json"))
+	out := map[string]provided{}
+	if err != nil || json.Unmarshal(data, &out) != nil {
+		return nil
+	}
+	return out
 }

@@ -110,6 +110,8 @@ def write_lines(job: Job, site: Site) -> bool:
     """Write what uv reads for a site; tell whether anything is asked for."""
     with open(at("provided.txt"), "w") as f:
         f.writelines(condameta.stubs(site.have, os.path.join(job.conda["cache"], "provided")) if site.have else [])
+    with open(at("provided.json"), "w") as f:
+        json.dump({n: {"version": p.version, "package": p.package} for n, p in site.have.items()}, f)
     with open(at("in.txt")) as f:
         lines = f.read()
     if not site.kernel:
