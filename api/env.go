@@ -94,6 +94,7 @@ type EnvOutcome struct {
 	Labels     map[string]int  `json:"labels,omitempty"` // afterwards: the generation that each points at
 	Changes    *EnvChanges     `json:"changes,omitempty"`
 	Sentence   string          `json:"sentence,omitempty"` // for a teacher
+	Missing    []string        `json:"missing,omitempty"`  // all files that are neither here nor to be had
 	Notices    []notice.Notice `json:"notices,omitempty"`
 }
 

@@ -98,7 +98,7 @@ func (a *asking) channel(file string, line int, text string) (string, bool) {
 		return "", false
 	case anaconda(strings.TrimPrefix(name, "https://")) && !a.opt.Policy.AnacondaChannels:
 		a.error("environment-anaconda", file, line, fmt.Sprintf("%s names %s, whose terms cost money for many schools and forbid to pass its packages on", where, short(text)),
-			"write conda-forge instead, which has nearly all of them; a school with a licence says so in /etc/conjured/conjured.yaml (policy: anaconda_channels)")
+			"write conda-forge instead, which has nearly all of them; a school with a licence says so in /etc/conjured/conjured.yaml (anaconda_licence: true)")
 		return "", false
 	}
 	return name, true

@@ -108,8 +108,9 @@ type troubles struct {
 func (t *troubles) note(o registry.Outcome) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch o.Did {
-	case registry.Failed:
+	switch {
+	case errors.Is(o.Err, context.Canceled): // given up, not failed
+	case o.Did == registry.Failed:
 		l := slices.Concat(o.Notices, notice.For(o.Err))
 		if i := slices.IndexFunc(l, func(n notice.Notice) bool { return n.Severity == notice.SeverityError }); i >= 0 {
 			if t.by == nil {
@@ -117,7 +118,7 @@ func (t *troubles) note(o registry.Outcome) {
 			}
 			t.by[o.Env] = l[i]
 		}
-	case registry.Unchanged, registry.Resolved, registry.Deployed, registry.Promoted, registry.Waiting, registry.WasReset:
+	case o.Did != registry.Imported && o.Env != "":
 		delete(t.by, o.Env)
 	}
 }

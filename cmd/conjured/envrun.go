@@ -110,6 +110,9 @@ func reportEnv(t *terminal, r api.EnvReply) error {
 				t.print("%s", outcomeWords(o))
 			}
 			t.notices(o.Notices)
+			for _, file := range o.Missing {
+				t.print("missing: %s", file)
+			}
 		}
 	}
 	failed, waits := 0, 0

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/conjuring/conjured/api"
@@ -18,6 +19,10 @@ func outcomesOf(l []registry.Outcome) []api.EnvOutcome {
 		x := api.EnvOutcome{
 			Env: o.Env, Did: api.EnvDid(o.Did), Generation: o.Generation, Tag: o.Tag, Labels: o.Labels,
 			Sentence: o.Sentence, Notices: o.Notices,
+		}
+		var missing *registry.MissingError
+		if errors.As(o.Err, &missing) {
+			x.Missing = missing.Files
 		}
 		if o.Changes != nil {
 			c := changesOf(*o.Changes)

@@ -61,10 +61,12 @@ func (b *box) buildKernels(ctx context.Context, x appliance.Action, sink progres
 // seeTo makes one environment what the folder asks for.
 func (b *box) seeTo(ctx context.Context, w registry.Wanted, sink progress.Sink) (notice.List, error) {
 	made, err := b.registry.Prepare(ctx, w, sink)
+	b.trouble.note(made)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make %s: %w", w.Env, err)
 	}
 	settled, err := b.registry.Settle(ctx, w.Env)
+	b.trouble.note(settled)
 	return append(made.Notices, settled.Notices...), err
 }
 

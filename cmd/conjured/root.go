@@ -70,7 +70,11 @@ func (g *global) client() (*client.Client, error) {
 	return client.New(p.apiSocket()), nil
 }
 
-func (s settings) customPolicy() custom.Policy { return custom.Policy(s.Policy) }
+func (s settings) customPolicy() custom.Policy {
+	p := custom.Policy(s.Policy)
+	p.AnacondaChannels = s.AnacondaLicence
+	return p
+}
 
 // exactly wants n arguments and names them when they are not there.
 func exactly(names ...string) cobra.PositionalArgs {

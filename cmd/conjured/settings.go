@@ -53,7 +53,7 @@ type policy struct {
 	HostIPC    bool     `yaml:"host_ipc"`
 	CapAdd     []string `yaml:"cap_add"`
 
-	AnacondaChannels bool `yaml:"anaconda_channels"`
+	AnacondaChannels bool `yaml:"-"` // anaconda_licence says it for the folder and for what is fetched
 }
 
 func defaultSettings() settings {

@@ -184,6 +184,7 @@ func (b *box) buildEnvironment(ctx context.Context, x appliance.Action, sink pro
 		return nil, err
 	}
 	o, err := b.registry.Prepare(ctx, ws[0], sink)
+	b.trouble.note(o)
 	if err != nil {
 		return nil, err
 	}
