@@ -33,7 +33,7 @@ func (b *box) openEnvironments(ctx context.Context) (err error) {
 	}
 	c := registry.Config{
 		Store: b.store, Builder: b.envs, Wanted: b.wanted, Read: b.readGitenvSpec,
-		Policy: registry.Policy(b.settings.AutoPromote), Moved: b.packagesMoved, Touched: b.touched, Notify: b.tell, Log: b.log,
+		Policy: registry.Policy(b.settings.AutoPromote), Moved: b.packagesMoved, Notify: b.tell, Log: b.log,
 		Reopen: func(ctx context.Context) (registry.History, error) { return b.openHistory(ctx) },
 		Busy:   func() bool { return b.classHours(ctx) }, Touched: b.touched,
 	}
