@@ -232,29 +232,6 @@ func (s Spec) channelNames() string {
 	return cmp.Or(joined(out), "the channels")
 }
 
-// pipReplaces explains that a package of pip would take the place of conda's: the lines
-// of both, where there are lines. Version is what pip would install.
-func pipReplaces(s Spec, conda Package, version string) notice.Notice {
-	n := notice.Notice{
-		Code: "environment-pip-over-conda", Severity: notice.SeverityError, Means: unchanged,
-		Do: "keep one of the two lines; or, without a version number on both, conda's is used",
-	}
-	at := s.atConda(conda.Name, notice.Notice{})
-	ours := fmt.Sprintf("%s %s of conda", conda.Name, conda.Version)
-	if at.Line != 0 {
-		ours += where(at)
-	}
-	if r, ok := s.line(normalise(conda.Name)); ok {
-		n.File, n.Line = r.File, r.Line
-		n.What = fmt.Sprintf("%s (line %d of %s) would put %s of pip in the place of %s", r.Spec, r.Line, r.File, version, ours)
-		return n
-	}
-	n.File, n.Line = at.File, at.Line
-	n.What = fmt.Sprintf("a package that is asked for below pip: would put %s %s of pip in the place of %s", conda.Name, version, ours)
-	n.Do = "take that package from conda as well, or leave out its version number"
-	return n
-}
-
 // where is " (line 4 of environment.yml)", or nothing for a notice without a file.
 func where(n notice.Notice) string {
 	switch {

@@ -100,16 +100,3 @@ func TestExplainConda_any(t *testing.T) {
 		}
 	})
 }
-
-func TestPipReplaces(t *testing.T) {
-	s := geo()
-	s.Requirements = []Requirement{{Name: "hello-course", Spec: "hello-course==2", File: "environment-geo.yml", Line: 20}}
-	n := pipReplaces(s, Package{Kind: Conda, Name: "hello-course", Version: "1.1"}, "2")
-	if n.Line != 20 || !strings.Contains(n.What, "(line 20 of environment-geo.yml)") || !strings.Contains(n.What, "(line 7 of environment-geo.yml)") {
-		t.Errorf("%+v", n)
-	}
-	n = pipReplaces(s, Package{Kind: Conda, Name: "numpy", Version: "2.3"}, "1.26")
-	if n.File != "" || !strings.Contains(n.What, "numpy 1.26 of pip in the place of numpy 2.3 of conda") || n.Do == "" {
-		t.Errorf("%+v", n)
-	}
-}

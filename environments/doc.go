@@ -16,6 +16,7 @@
 //	label/ENV/LABEL         -> ../../gen/ENV/N, replaced by rename(2)
 //	kernels/NAME/kernel.json
 //	store/uv, store/wheel   uv's cache, and the teacher's own wheels by hash
+//	store/conda             conda's packages unpacked, archives, lists: condastore.py
 //	store/resolved          manifests by the hash of what was asked for
 //	store/work              scratch of the build that runs now
 //

@@ -87,7 +87,8 @@ def reach(channels: list[str], mirror: str) -> None:
             connect(fetched_from(channel + "/noarch/repodata_shards.msgpack.zst", mirror), {"Range": "bytes=0-0"}, STALL).close()
         except urllib.error.HTTPError as e:
             e.close()
-            return "" if e.code in (404, 410, 416) else "HTTP status %d" % e.code
+            # 403 is also what some stores of files say of one that they have not.
+            return "HTTP status %d" % e.code if e.code >= 500 or e.code == 407 else ""
         except (OSError, ValueError) as e:
             return str(e) or type(e).__name__
         return ""

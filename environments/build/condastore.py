@@ -141,6 +141,7 @@ class Store:
         for d in (self.pkgs, self.part, self.archives):
             os.makedirs(d, exist_ok=True)
         self.stop = threading.Event()
+        self.unpacked: list[Package] = []
         self.loaded, self.total, self.said = 0, 0, 0.0
         self.lock = threading.Lock()
 
@@ -169,10 +170,16 @@ class Store:
                     self.drop(p)
         todo = [p for p in packages if not self.has(p)]
         say("note conda: %d packages are stored, %d are not" % (len(packages) - len(todo), len(todo)))
-        self.every(todo, self.unpack)
-        if todo:
-            os.sync()  # a mark says that a package is whole even after the power went
-        for p in todo:
+        try:
+            self.every(todo, self.unpack)
+        finally:
+            self.mark()
+
+    def mark(self) -> None:
+        """Say of what was unpacked that it is whole, so that it is also after the power went."""
+        if self.unpacked:
+            os.sync()
+        for p in self.unpacked:
             Path(self.pkgs, p.stem + ".lock").write_bytes(struct.pack(">Q", 1) + bytes.fromhex(p.sha256))
             Path(self.part, p.archive).unlink(missing_ok=True)
 
@@ -305,3 +312,4 @@ class Store:
             raise
         self.drop(p)
         os.rename(new, os.path.join(self.pkgs, p.stem))
+        self.unpacked.append(p)

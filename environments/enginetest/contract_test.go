@@ -201,6 +201,20 @@ func TestRattlerListsAreRestored(t *testing.T) {
 	}
 }
 
+// What was unpacked before something failed is not done again.
+func TestRattlerKeepsWhatIsDone(t *testing.T) {
+	w, r := newChannel(t, condatest.Package{Name: "data", Version: "1", Noarch: "generic"}, condatest.Package{Name: "forged", Version: "1", BrokenHash: true})
+	p := plan(t, r, Ask{Conda: []string{"data", "forged"}})
+	_, err := r.Install(t.Context(), p)
+	fails(t, err, Hash, "forged")
+	before := w.Channels.Downloads()
+	_, err = r.Install(t.Context(), p)
+	fails(t, err, Hash, "forged")
+	if n := w.Channels.Downloads() - before; n != 1 {
+		t.Errorf("%d packages were fetched again, want the forged one only", n)
+	}
+}
+
 // A file of the store that changed is found when it is looked for, and fetched again.
 func TestRattlerDamagedStore(t *testing.T) {
 	w, r := newChannel(t, condatest.Package{Name: "data", Version: "1", Noarch: "generic"})
