@@ -43,7 +43,10 @@ func (r *reader) gitenv(env string, text []byte) Spec {
 	if !ok {
 		return a.spec
 	}
-	for k, v := range pairs(r.yaml(GitenvSpec, data, MaxYAMLNodes)) {
+	root := r.yaml(GitenvSpec, data, MaxYAMLNodes)
+	why := looseBuilds(root)
+	a.loose = why != ""
+	for k, v := range pairs(root) {
 		switch k.Value {
 		case "channels":
 			a.channels(GitenvSpec, v)
@@ -53,6 +56,7 @@ func (r *reader) gitenv(env string, text []byte) Spec {
 			r.warn("environment-key", GitenvSpec, k.Line, fmt.Sprintf("%s line %d: %q is no part of such a file", GitenvSpec, k.Line, short(k.Value)), "it is not followed", "check the spelling: channels or env")
 		}
 	}
+	a.saysLoose(GitenvSpec, why)
 	s := a.finish()
 	s.Files = []File{{Path: GitenvSpec, Name: GitenvSpec, Data: text}}
 	return s

@@ -6,12 +6,13 @@ import (
 )
 
 func TestK1_gitenvSpec(t *testing.T) {
-	text := "channels:\n - defaults\n - https://conda.anaconda.org/bioconda\n\nenv:\n - python 3.5.*\n - numpy = 1.10\n - iris\n"
+	text := "channels:\n - defaults\n - https://conda.anaconda.org/bioconda\n\nenv:\n - python 3.5.*\n - numpy = 1.10\n - iris 1.9 np110py35_0\n"
 	s, l := ParseGitenvSpec("geo-101", []byte(text))
 	wantNoErrors(t, l)
 	want(t, "name", s.Name+" "+s.Display, "geo_101 geo-101")
 	want(t, "channels", s.Channels, []string{"conda-forge", "bioconda"})
-	want(t, "conda", s.Conda, []CondaLine{{"python 3.5.*", "env.spec", 6}, {"numpy=1.10", "env.spec", 7}, {"iris", "env.spec", 8}})
+	want(t, "conda", s.Conda, []CondaLine{{"python 3.5.*", "env.spec", 6}, {"numpy=1.10", "env.spec", 7}, {"iris 1.9", "env.spec", 8}})
+	wantNotice(t, l, sevWarn, "environment-builds", "env.spec", 8)
 	want(t, "files", s.Files, []File{{Path: "env.spec", Name: "env.spec", Data: []byte(text)}})
 	wantNotice(t, l, sevWarn, "environment-defaults", "env.spec", 2)
 	s, l = ParseGitenvSpec("base", nil)
