@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,6 +99,9 @@ func (b *box) readKernels(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if specs, err = b.withImported(specs); err != nil {
+		return err
+	}
 	all := []seenKernel{{Kernel: environments.PythonKernel()}}
 	for _, s := range specs {
 		env := environments.Name(s.Name)
@@ -111,7 +115,7 @@ func (b *box) readKernels(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		k := environments.KernelOf(env, s.Display, g.Kernel)
+		k := environments.KernelOf(env, cmp.Or(s.Display, g.Display), g.Kernel)
 		if slices.ContainsFunc(all, func(o seenKernel) bool { return o.Dir == k.Dir }) {
 			k.Dir = "env-" + string(env) // two names that Jupyter takes for one
 		}
@@ -119,6 +123,22 @@ func (b *box) readKernels(ctx context.Context) error {
 	}
 	b.kernels.all, b.kernels.known = all, true
 	return nil
+}
+
+// withImported adds the environments that came from another history and are in no folder:
+// they are everybody's.
+func (b *box) withImported(specs []custom.Spec) ([]custom.Spec, error) {
+	names, err := b.store.Environments()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range names {
+		asked := slices.ContainsFunc(specs, func(s custom.Spec) bool { return s.Name == string(n) })
+		if !asked && b.store.Imported(n) {
+			specs = append(specs, custom.Spec{Name: string(n)})
+		}
+	}
+	return specs, nil
 }
 
 // wantedSpecs is what the newest folder asks for, or the one that serves while the
