@@ -15,6 +15,8 @@
 //	gen/ENV/N/lease         the launcher holds a shared flock on it
 //	label/ENV/LABEL         -> ../../gen/ENV/N, replaced by rename(2)
 //	kernels/NAME/kernel.json
+//	users/USER/kernels/NAME -> ../../../kernels/NAME, for whom it is
+//	hot/ENV/N               what kernels that run in N got since; at the end of their path
 //	store/uv, store/wheel   uv's cache, and the teacher's own wheels by hash
 //	store/conda             conda's packages unpacked, archives, lists: condastore.py
 //	store/resolved          manifests by the hash of what was asked for
@@ -26,6 +28,7 @@
 //     nobody ever writes through a path inside one
 //   - a label only ever points at a complete generation, and current, once there, is
 //     never absent
+//   - hot/ENV/N is empty when N becomes current: new kernels have what its manifest says
 //   - numbers order generations; dates do not, because the box may have no clock
 //   - how a generation was made is not visible in it: taken over from the one in use
 //     and from the image's Lab set, or downloaded and compiled, its files are the same
