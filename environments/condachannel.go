@@ -2,14 +2,27 @@ package environments
 
 import "strings"
 
-// condaOrg is where conda finds the channels that have no address of their own.
-const condaOrg = "https://conda.anaconda.org/"
+// condaOrg is where conda finds the channels that have no address of their own, and
+// anacondaRepo where those of the company are, whose names begin with pkgs/. Source:
+// conda's `conda.base.constants`, DEFAULT_CHANNEL_ALIAS and DEFAULT_CHANNELS.
+const (
+	condaOrg     = "https://conda.anaconda.org/"
+	anacondaRepo = "https://repo.anaconda.com/"
+)
 
 // ChannelURL is the canonical address of a channel, without a slash at its end: a name
 // such as conda-forge is below https://conda.anaconda.org, an address stays what it is.
-// Whatever mirror a package comes by, this is what locks and manifests say.
+// Whatever mirror a package comes by, this is what locks and manifests say. Whether a
+// channel may be used is not asked here.
 func ChannelURL(channel string) string {
-	if !strings.Contains(channel, "://") {
+	if channel == "defaults" {
+		channel = "pkgs/main"
+	}
+	switch {
+	case strings.Contains(channel, "://"):
+	case strings.HasPrefix(channel, "pkgs/"):
+		channel = anacondaRepo + channel
+	default:
 		channel = condaOrg + channel
 	}
 	return strings.TrimRight(channel, "/")
@@ -18,7 +31,11 @@ func ChannelURL(channel string) string {
 // ChannelName is a channel as people write it: the name, or the address of one that has
 // its own.
 func ChannelName(address string) string {
-	return strings.TrimRight(strings.TrimPrefix(address, condaOrg), "/")
+	address = strings.TrimPrefix(address, condaOrg)
+	if strings.HasPrefix(address, anacondaRepo+"pkgs/") {
+		address = strings.TrimPrefix(address, anacondaRepo)
+	}
+	return strings.TrimRight(address, "/")
 }
 
 // subdirs are conda's names for the platforms that a manifest names as Python does.

@@ -97,11 +97,15 @@ func (c condaFailure) absent(s Spec) notice.List {
 		if near := cmp.Or(c.Near[spec], nearest(name, nil)); near != "" && near != name {
 			n.Do = fmt.Sprintf("look at how the name is spelt (did you mean %s), and correct that line", near)
 		}
+		if name == "python" {
+			n.Code, n.What = "environment-no-such-python", fmt.Sprintf("there is no Python for this kind of computer in %s", channels)
+			n.Do = "add a channel that has one, such as conda-forge, to the list of channels"
+		}
 		if have, ok := c.Versions[spec]; ok {
-			n.Code, n.What = "environment-no-such-version", fmt.Sprintf("%s asks for a version that %s does not have; there is %s", spec, channels, versionList(have))
+			n.What = fmt.Sprintf("%s asks for a version that %s does not have; there is %s", spec, channels, versionList(have))
 			n.Do = "name one of these versions, or leave out the version number"
-			if name == "python" {
-				n.Code = "environment-no-such-python"
+			if name != "python" {
+				n.Code = "environment-no-such-version"
 			}
 		}
 		out = append(out, s.atConda(spec, n))

@@ -81,6 +81,13 @@ func TestExplainConda_all(t *testing.T) {
 	}
 }
 
+func TestExplainConda_noPython(t *testing.T) {
+	l := notice.For(explainConda(geo(), []byte(`{"ok":false,"kind":"missing","names":["python=3.11"]}`), 1))
+	if len(l) != 1 || l[0].Code != "environment-no-such-python" || l[0].Line != 4 || !strings.Contains(l[0].What, "no Python for this kind of computer in forge") {
+		t.Errorf("%+v", l)
+	}
+}
+
 func TestExplainConda_nothing(t *testing.T) {
 	for _, result := range []string{"", "{}", `{"ok":true}`, `{"kind":"network"}`, `{"kind":"missing"}`, `{"kind":"conflict"}`, `{"kind":"hash"}`, `{"kind":"spec"}`, `{"kind":"disk"}`} {
 		for _, n := range notice.For(explainConda(Spec{Env: "geo"}, []byte(result), 137)) {

@@ -87,6 +87,23 @@ func TestExplicit_roundTrip(t *testing.T) {
 	}
 }
 
+func TestChannelURL(t *testing.T) {
+	for name, want := range map[string]string{
+		"conda-forge": "https://conda.anaconda.org/conda-forge", "conda-forge/label/rc": "https://conda.anaconda.org/conda-forge/label/rc",
+		"pkgs/r": "https://repo.anaconda.com/pkgs/r", "https://packages.example.org/lab/": "https://packages.example.org/lab",
+	} {
+		if got := ChannelURL(name); got != want {
+			t.Errorf("ChannelURL(%q) = %q, want %q", name, got, want)
+		}
+		if got := ChannelName(ChannelURL(name)); got != strings.TrimRight(name, "/") {
+			t.Errorf("ChannelName(%q) = %q, want %q", want, got, name)
+		}
+	}
+	if got := ChannelURL("defaults"); got != "https://repo.anaconda.com/pkgs/main" {
+		t.Errorf("defaults is %q", got)
+	}
+}
+
 func TestExplicit_none(t *testing.T) {
 	m := Manifest{Python: "3.13", Platform: "linux-x86_64"}
 	if m.Explicit() != nil || m.Legacy() != nil || m.RequirementsLock() != nil {

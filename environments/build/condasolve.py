@@ -28,6 +28,7 @@ from rattler.exceptions import GatewayError, InvalidChannelError, InvalidMatchSp
 from rattler.networking import MirrorMiddleware, RetryMiddleware
 from rattler.package import BuildString
 
+ANACONDA = "https://repo.anaconda.com/"
 SOLVING = datetime.timedelta(seconds=300)
 LISTS = 300  # seconds for one file of a channel's list; conda-forge's largest has 50 MB
 SEARCH = 30.0  # seconds to look for the smallest set of lines that clash
@@ -50,9 +51,13 @@ class Ask:
 
 
 def address(channel: str) -> str:
-    """The canonical address of a channel, without a slash at its end."""
+    """The canonical address of a channel, without a slash at its end.
+
+    Anaconda's own are elsewhere; whether the school may use them was asked before.
+    """
+    channel = {"defaults": "pkgs/main"}.get(channel, channel)
     if "://" not in channel:
-        channel = CANONICAL + channel
+        channel = (ANACONDA if channel.startswith("pkgs/") else CANONICAL) + channel
     return channel.rstrip("/")
 
 
