@@ -34,6 +34,9 @@ func TestK6_promoteSurvivesCutAtEveryStep(t *testing.T) {
 		})
 		_, err := s.Promote(Base)
 		s.Guard(func(string) error { return nil })
+		if _, left := s.Label(Base, Next); err == nil && left == nil {
+			t.Error("next is still there")
+		}
 		if _, err := s.Repair(t.Context()); err != nil {
 			t.Fatal(err)
 		}

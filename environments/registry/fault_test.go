@@ -536,13 +536,14 @@ func TestTwoAtOnce(t *testing.T) {
 	b.labels("bio", map[string]int{"next": 1})
 }
 
-// Who is told of a move may use the registry, and hears of moves in their order.
+// Who is told of a move may use the registry, and hears of moves one by one, in their order.
 func TestMovedMayAsk(t *testing.T) {
 	var b *box
 	var heard []string
 	b = newBox(t, func(c *Config) {
 		c.Moved = func(m Move) {
 			heard = append(heard, fmt.Sprintf("%s %d>%d", m.Env, m.From.Number, m.To.Number))
+			defer func() { heard = append(heard, "heard") }()
 			if m.To.Number == 2 {
 				if _, err := b.Rollback(context.Background(), m.Env, ""); err != nil {
 					t.Error(err)
@@ -552,7 +553,7 @@ func TestMovedMayAsk(t *testing.T) {
 	})
 	b.want("geo", "numpy==1")
 	b.want("geo", "numpy==2")
-	if got := strings.Join(heard, ", "); got != "geo 0>1, geo 1>2, geo 2>1" {
+	if got := strings.Join(heard, ", "); got != "geo 0>1, heard, geo 1>2, heard, geo 2>1, heard" {
 		t.Error(got)
 	}
 }

@@ -25,7 +25,10 @@ func (r *Registry) move(from, to environments.Generation) {
 		return
 	}
 	m := Move{Env: to.Env, From: from, To: to, Changes: environments.Diff(from.Manifest, to.Manifest)}
-	if from.Number != 0 && m.Changes.Class() == environments.AddOnly {
+	switch {
+	case from.Number == 0: // the first one changes no interpreter
+		m.Changes.Python, m.Changes.Platform = nil, nil
+	case m.Changes.Class() == environments.AddOnly:
 		h, err := r.heat(to)
 		if err != nil {
 			r.c.Log.Warn("cannot add packages to running kernels", "env", to.Env, "number", to.Number, "error", err)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/environments/enginetest"
+	"github.com/conjuring/conjured/environments/history"
+	"github.com/conjuring/conjured/internal/condatest"
 	"github.com/conjuring/conjured/internal/wheeltest"
 	"github.com/conjuring/conjured/notice"
 	"github.com/conjuring/conjured/progress"
@@ -39,10 +41,10 @@ func (h *onHost) Run(ctx context.Context, c environments.Command) (int, error) {
 }
 
 // realBox is a box whose generations a real Builder makes with uv, from an index.
-func realBox(t *testing.T, index string) (*box, *onHost) {
+func realBox(t *testing.T, index, mirror string) (*box, *onHost) {
 	t.Helper()
 	tools, run := enginetest.RealTools(t), &onHost{}
-	return newBox(t, func(c *Config) {
+	b := newBox(t, func(c *Config) {
 		store, err := environments.Open(filepath.Join(t.TempDir(), "env"), "")
 		if err == nil { // the same path for those who build
 			store, err = environments.Open(store.Root(), store.Root())
@@ -52,12 +54,18 @@ func realBox(t *testing.T, index string) (*box, *onHost) {
 		}
 		c.Store = store
 		c.Builder, err = environments.New(environments.Config{
-			Store: store, Runner: run, UV: tools.UV, Python: tools.Python, Lab: "none", Index: index, Log: slog.New(slog.DiscardHandler),
+			Store: store, Runner: run, UV: tools.UV, Python: tools.Python, Lab: "none", Index: index,
+			Rattler: tools.Python, CondaMirror: mirror, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-	}), run
+		c.Read = func(_ context.Context, env environments.Name, _ []history.File) (environments.Spec, error) {
+			return environments.Spec{Env: env, Image: "host", Channels: []string{"conda-forge"}, Conda: []environments.CondaRequirement{{Spec: "geo"}}}, nil
+		}
+	})
+	b.store = b.c.Store
+	return b, run
 }
 
 // The life of an environment with real packages: added to, gone back from, built again
@@ -65,8 +73,7 @@ func realBox(t *testing.T, index string) (*box, *onHost) {
 func TestRealBuilder(t *testing.T) {
 	srv := httptest.NewServer(wheeltest.Index(wheeltest.Wheel{Name: "one", Version: "1"}, wheeltest.Wheel{Name: "two", Version: "1"}, wheeltest.Wheel{Name: "three", Version: "1"}))
 	defer srv.Close()
-	b, run := realBox(t, srv.URL+"/simple")
-	b.store = b.c.Store
+	b, run := realBox(t, srv.URL+"/simple", "")
 	first := b.want("base", "one")
 	if first.Did != Promoted || first.Tag == "" {
 		t.Fatalf("%+v", first)
@@ -144,4 +151,82 @@ func withoutItsFiles(t *testing.T, b *box, tag string) {
 	if !errors.As(err, &missing) || len(missing.Files) != 1 || !strings.HasPrefix(missing.Files[0], "one") {
 		t.Errorf("%v: %+v", err, notice.For(err))
 	}
+}
+
+// K5: a repository of the old tool, with real conda packages: the generation of a label is
+// exactly the list of its tag, although the list has no hashes and the channel has newer
+// packages by now, and the tag stays the tag.
+func TestK5_importWithRealPackages(t *testing.T) {
+	python, err := condatest.Python{}.Package()
+	if err != nil {
+		t.Fatal(err)
+	}
+	geo := func(version string) condatest.Package {
+		return condatest.Package{Name: "geo", Version: version, Noarch: "python", Depends: []string{"python"}}
+	}
+	channel := httptest.NewServer(condatest.Serve(condatest.Channel{Name: "conda-forge", Packages: []condatest.Package{python, geo("1.0"), geo("2.0")}}))
+	defer channel.Close()
+	index := httptest.NewServer(wheeltest.Index(wheeltest.Wheel{Name: "ipykernel", Version: "1"}))
+	defer index.Close()
+	b, _ := realBox(t, index.URL+"/simple", channel.URL)
+
+	now, err := b.c.Builder.Build(t.Context(), spec(t, b, "geo"), resolved(t, b, "geo"), progress.Discard)
+	if err != nil {
+		t.Fatalf("%v: %v", err, notice.For(err))
+	}
+	list := now.Generation.Manifest.Legacy() // with geo 2.0, in the form of the old tool
+	old := strings.ReplaceAll(string(list), "geo-2.0-", "geo-1.0-")
+	from := filepath.Join(t.TempDir(), "old.git")
+	h, err := history.Open(t.Context(), history.Config{Dir: from})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.PutManifest(t.Context(), "atlas", []history.File{{Name: envManifest, Data: []byte(old)}}, "resolved"); err != nil {
+		t.Fatal(err)
+	}
+	tag, err := h.Tag(t.Context(), "atlas")
+	if err == nil {
+		_, err = h.SetLabels(t.Context(), "atlas", map[string]string{"current": tag.Name}, "labels")
+	}
+	h.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	out, err := b.Import(t.Context(), from, progress.Discard)
+	if err != nil || len(out) != 1 || out[0].Did != Imported || out[0].Tag != tag.Name {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	g, err := b.store.Current("atlas")
+	if p, _ := g.Manifest.Find("geo"); err != nil || p.Version != "1.0" || len(p.Hashes) == 0 || string(g.Manifest.Legacy()) != old {
+		t.Errorf("%v: %s", err, g.Manifest.Canonical())
+	}
+	if l, err := b.git.Labels(t.Context(), "atlas"); err != nil || l["current"] != tag.Name {
+		t.Errorf("%v, %v", l, err)
+	}
+	up, err := b.Update(t.Context(), []string{"atlas"}, Options{Upgrade: true}, progress.Discard)
+	if err != nil || up[0].Did != Promoted || len(up[0].Changes.Upgraded) != 1 || up[0].Tag == tag.Name {
+		t.Errorf("%+v, %v", up, err)
+	}
+	if o, err := b.Rollback(t.Context(), "atlas", ""); err != nil || o.Tag != tag.Name {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+func spec(t *testing.T, b *box, env environments.Name) environments.Spec {
+	t.Helper()
+	s, err := b.c.Read(t.Context(), env, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func resolved(t *testing.T, b *box, env environments.Name) environments.Manifest {
+	t.Helper()
+	m, _, err := b.c.Builder.Resolve(t.Context(), spec(t, b, env), Options{}, progress.Discard)
+	if err != nil {
+		t.Fatalf("%v: %v", err, notice.For(err))
+	}
+	return m
 }

@@ -103,6 +103,9 @@ func TestK5_import(t *testing.T) {
 	if err := b.Retire(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
+	if labels, _ := b.store.Labels("geo"); len(labels) != 4 {
+		t.Errorf("it was retired: %v", labels)
+	}
 	b.shop.fail = nil
 	out, err = b.Import(t.Context(), from, progress.Discard)
 	if err != nil {
