@@ -78,8 +78,8 @@ func (s Spec) implicit() []string {
 }
 
 // prepare writes what uv reads: in.txt and constraints.txt from the teacher's lines,
-// core.txt and lab.txt from the image's lock, and the current manifest twice: as lock.txt,
-// which uv takes as its preferences and overwrites, and as previous.txt.
+// core.txt and lab.txt from the image's lock, and the current manifest twice: as lock.txt
+// and locked.json, what had best stay (uv overwrites the former), and as previous.*.
 func (b *Builder) prepare(s Spec, o ResolveOptions) (work, error) {
 	host, err := os.MkdirTemp(filepath.Join(b.c.Store.root, "store", "work"), "build-")
 	if err != nil {
@@ -94,7 +94,7 @@ func (b *Builder) prepare(s Spec, o ResolveOptions) (work, error) {
 	}
 	if g, cErr := b.c.Store.Current(s.Env); cErr == nil {
 		w.prev = g
-		err = errors.Join(err, w.put("previous.txt", g.Manifest.body()), w.putConda("previous.json", g.Manifest))
+		err = errors.Join(err, w.put("previous.txt", g.Manifest.body()), w.putConda("previous.json", g.Manifest), w.putConda("locked.json", locked(g.Manifest, o)))
 	}
 	if g, cErr := b.c.Store.Current(Base); cErr == nil && s.Env != Base && g.Image == s.Image {
 		w.base = g
@@ -115,6 +115,17 @@ func (b *Builder) lab(s Spec) []byte {
 		return s.Core
 	}
 	return b.c.LabLock
+}
+
+// locked is the packages of conda that stay as they are if the lines allow it.
+func locked(prev Manifest, o ResolveOptions) Manifest {
+	var out Manifest
+	for _, p := range prev.of(Conda) {
+		if !o.moves(p.Name) {
+			out.Packages = append(out.Packages, p)
+		}
+	}
+	return out
 }
 
 // preferred is the versions to take where the lines leave a choice: those of the

@@ -95,7 +95,7 @@ class Prefix:
                 tries = [[*specs, "python=%s" % OWN], [*specs, "python"]]
         out: dict[str, Any] = {}
         for t in tries:
-            platform, locked = "linux-" + os.uname().machine, self.load("previous.json")
+            platform, locked = "linux-" + os.uname().machine, self.load("locked.json")
             out = self.run("solve", platform=platform, channels=self.ask.channels, specs=t, locked=locked)
             if out["ok"] or out["kind"] not in ("conflict", "missing"):
                 break
