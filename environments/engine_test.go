@@ -99,7 +99,9 @@ func (e *engine) Install(ctx context.Context, p enginetest.Plan) (string, error)
 // kinds says of what kind a notice of the package is.
 var kinds = map[string]enginetest.Kind{
 	"environment-no-such-package": enginetest.Missing, "environment-no-such-version": enginetest.Missing, "environment-no-such-python": enginetest.Missing,
-	"environment-conflict": enginetest.Conflict, "environment-pip-over-conda": enginetest.Conflict, "environment-no-such-channel": enginetest.Missing, "environment-unfit": enginetest.Other, "environment-withdrawn": enginetest.Missing, "environment-python-version": enginetest.Conflict, "environment-no-wheel": enginetest.NoWheel,
+	"environment-no-such-channel": enginetest.Missing, "environment-withdrawn": enginetest.Missing, "environment-certificate": enginetest.Network,
+	"environment-pip-over-conda": enginetest.Conflict, "environment-unfit": enginetest.Other,
+	"environment-conflict": enginetest.Conflict, "environment-python-version": enginetest.Conflict, "environment-no-wheel": enginetest.NoWheel,
 	"environment-network": enginetest.Network, "environment-index": enginetest.Network, "environment-not-stored": enginetest.Network,
 	"environment-hash": enginetest.Hash, "environment-disk-full": enginetest.Disk, "disk-low": enginetest.Disk,
 }

@@ -2,18 +2,22 @@
 lays one out: relocatable, without a package of its own, and without what a distribution
 changed in it (Debian: dist-packages, posix_local, EXTERNALLY-MANAGED).
 
-Only what programs and kernels need is taken: no tests, no Tk, no headers, no bytecode.
+Only what programs and kernels need is taken: no tests, no Tk, no headers. Bytecode is
+that of conda's packages: bound to the date that the archive gives its source.
 Shared libraries of the interpreter itself come along; those of extension modules
 (OpenSSL, SQLite...) have to be on the machine, as they are where this runs.
 """
 
+import importlib.util
 import io
+import marshal
 import os
 import re
 import subprocess
 import sys
 import tarfile
 
+DATE = int(sys.argv[1])  # of everything in the package
 VERSION = "python%d.%d" % sys.version_info[:2]
 STDLIB = os.path.dirname(os.path.realpath(os.__file__))
 LEFT_OUT = {
@@ -54,6 +58,13 @@ def read(path: str) -> bytes:
         return f.read()
 
 
+def bytecode(name: str, source: bytes) -> bytes:
+    """The content of a .pyc file (PEP 552, bound to date and size)."""
+    code = compile(source, name, "exec", dont_inherit=True)
+    head = importlib.util.MAGIC_NUMBER + b"\0\0\0\0" + DATE.to_bytes(4, "little") + len(source).to_bytes(4, "little")
+    return head + marshal.dumps(code)
+
+
 def main() -> None:
     out = tarfile.open(fileobj=sys.stdout.buffer, mode="w|")
 
@@ -75,8 +86,12 @@ def main() -> None:
         folders[:] = sorted(f for f in folders if f not in LEFT_OUT and not f.startswith("config-"))
         for name in sorted(files):
             path, short = os.path.join(folder, name), os.path.normpath(os.path.join(inside, name))
-            if name not in LEFT_OUT and "_tkinter" not in name and os.path.isfile(path):
-                add("lib/%s/%s" % (VERSION, short), text(short, read(path)))
+            if name in LEFT_OUT or "_tkinter" in name or not os.path.isfile(path):
+                continue
+            short, data = "lib/%s/%s" % (VERSION, short), text(short, read(path))
+            add(short, data)
+            if name.endswith(".py"):
+                add(importlib.util.cache_from_source(short), bytecode(short, data))
     add("lib/%s/site-packages/README.txt" % VERSION, b"Packages are installed here.\n")
     add("version", ("%d.%d.%d" % sys.version_info[:3]).encode())
     out.close()

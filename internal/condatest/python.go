@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -30,16 +31,18 @@ type Python struct {
 // packs is what was packed already in this process: a pure function, remembered.
 var packs sync.Map // image -> func() (Package, error)
 
-// Package is the package: python, X.Y.Z, build 0_real. Its archive is made only once.
+// Package is the package: python, X.Y.Z, build 0_real. Its archive is made only once; bytecode in it
+// is as the interpreter makes it, so its bytes may differ between processes.
 func (p Python) Package() (Package, error) {
 	once, _ := packs.LoadOrStore(p.Image+"\x00"+strings.Join(p.Depends, "\x00"), sync.OnceValues(p.make))
 	return once.(func() (Package, error))()
 }
 
 func (p Python) make() (Package, error) {
-	cmd := exec.Command("python3", "-I", "-")
+	date := strconv.FormatInt(packedAt().Unix(), 10)
+	cmd := exec.Command("python3", "-I", "-", date)
 	if p.Image != "" {
-		cmd = exec.Command("docker", "run", "--rm", "--interactive", "--network", "none", "--entrypoint", "/usr/bin/python3", p.Image, "-I", "-")
+		cmd = exec.Command("docker", "run", "--rm", "--interactive", "--network", "none", "--entrypoint", "/usr/bin/python3", p.Image, "-I", "-", date)
 	}
 	var complaint strings.Builder
 	cmd.Stdin, cmd.Stderr = strings.NewReader(packPython), &complaint
