@@ -57,35 +57,50 @@ func (b *batch) close() {
 	_ = b.cmd.Wait()
 }
 
-// get gives an object of at most limit bytes: errMissing when there is none, errLarge
-// when it is larger. The name is one of ours: a full reference name or an id.
-func (b *batch) get(ctx context.Context, name string, limit int64) (oid, object, error) {
-	stop := context.AfterFunc(ctx, func() { _ = b.cmd.Process.Kill() })
-	id, o, err := b.ask(name, limit)
-	if !stop() {
-		b.dead = true
-		return "", object{}, ctx.Err()
-	}
-	if err != nil && !errors.Is(err, errMissing) && !errors.Is(err, errLarge) {
-		b.dead = true
-		err = fmt.Errorf("git cat-file: %w%s", err, b.said)
-	}
+// get gives an object of at most limit bytes: errMissing when there is none. A larger
+// one is errLarge, and the end of the reader. The name is one of ours: a full reference
+// name or an id.
+func (b *batch) get(ctx context.Context, name string, limit int64) (id oid, o object, err error) {
+	err = b.during(ctx, func() (err error) { id, o, err = b.contents(name, limit); return err })
 	return id, o, err
 }
 
-func (b *batch) ask(name string, limit int64) (oid, object, error) {
-	id, kind, size, err := b.header("info", name)
+// small is get for an object whose size anybody may have chosen: a larger one costs a
+// question, and the reader goes on.
+func (b *batch) small(ctx context.Context, id oid, limit int64) (o object, err error) {
+	size := int64(0)
+	err = b.during(ctx, func() (err error) { _, o.kind, size, err = b.header("info", string(id)); return err })
+	if err == nil && size > limit {
+		err = errLarge
+	}
+	if err == nil {
+		_, o, err = b.get(ctx, string(id), limit)
+	}
+	return o, err
+}
+
+// during asks, until ctx ends. A reader is used no more after any answer but errMissing.
+func (b *batch) during(ctx context.Context, ask func() error) error {
+	stop := context.AfterFunc(ctx, func() { _ = b.cmd.Process.Kill() })
+	err := ask()
+	if !stop() {
+		b.dead = true
+		return ctx.Err()
+	}
+	if err != nil && !errors.Is(err, errMissing) {
+		b.dead = true
+		err = fmt.Errorf("git cat-file: %w%s", err, b.said)
+	}
+	return err
+}
+
+func (b *batch) contents(name string, limit int64) (oid, object, error) {
+	id, kind, size, err := b.header("contents", name)
 	if err != nil {
 		return "", object{}, err
 	}
 	if size > limit {
-		return id, object{kind: kind}, fmt.Errorf("%w: %s has %d bytes", errLarge, id, size)
-	}
-	if id, kind, size, err = b.header("contents", string(id)); err != nil {
-		return "", object{}, err
-	}
-	if size > limit {
-		return "", object{}, errors.New("changed its mind about a size")
+		return "", object{}, fmt.Errorf("%w: %s has %d bytes", errLarge, id, size)
 	}
 	data := make([]byte, size+1)
 	if _, err := io.ReadFull(b.out, data); err != nil {

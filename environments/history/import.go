@@ -60,7 +60,7 @@ func (r *Repository) Import(ctx context.Context, from string) (Imported, error) 
 	})
 	var strange errStrange
 	if errors.As(err, &strange) {
-		err = &notice.Error{Err: err, Notice: notice.Notice{
+		err = &notice.Error{Notice: notice.Notice{
 			Code: "import-refused", Severity: notice.SeverityError, What: "the repository was not taken over: " + string(strange),
 			Means: "the environments of this box are as they were", Do: "choose the directory of a conda-gitenv repository, or clone it anew",
 		}}
@@ -191,8 +191,7 @@ func (im *importer) environment(ctx context.Context, env, display string) error 
 
 // broken leaves an environment out when the trouble is in it, and ends when it is not.
 func (im *importer) broken(err error, display string) error {
-	var strange errStrange
-	if errors.Is(err, errMissing) || errors.As(err, &strange) && !strings.Contains(string(strange), "longer") {
+	if errors.Is(err, errMissing) || errors.Is(err, errBroken) {
 		im.say("import-damaged", "", fmt.Sprintf("the branch %s was left out: a part of it is damaged or not there", display), "clone the repository anew, and import again")
 		return nil
 	}
@@ -212,12 +211,12 @@ func (im *importer) takeTags(ctx context.Context, e *ImportedEnvironment) ([]upd
 			id, err = im.commit(ctx, id)
 		}
 		if _, ok := im.porter.trees[id][manifestName]; err == nil && !ok {
-			err = errStrange("it names no manifest")
+			err = errBroken // it names no manifest
+		}
+		if err != nil && !errors.Is(err, errMissing) && !errors.Is(err, errBroken) {
+			return nil, err
 		}
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
 			im.say("import-tag", "", fmt.Sprintf("the tag %s was left out: nothing that can be read, with an env.manifest, has that name", name), "nothing: it could not be deployed before either")
 			delete(im.tags, name)
 			continue

@@ -244,6 +244,17 @@ func TestImportDamaged(t *testing.T) {
 		t.Error(err)
 	}
 	o := oldRepository(t)
+	huge := filepath.Join(t.TempDir(), "message")
+	if err := os.WriteFile(huge, bytes.Repeat([]byte("x"), maxFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.git("checkout", "-q", "-b", "huge")
+	o.git("commit", "-q", "--allow-empty", "-F", huge)
+	if _, err := r.Import(t.Context(), o.dir); notice.For(err)[0].Code != "import-refused" || !strings.Contains(notice.For(err)[0].What, "larger") {
+		t.Error(err)
+	}
+	o.git("checkout", "-q", "default")
+	o.git("branch", "-q", "-D", "huge")
 	o.git("gc", "-q")
 	packs, _ := filepath.Glob(filepath.Join(o.dir, ".git/objects/pack/*.pack"))
 	data, err := os.ReadFile(packs[0])

@@ -14,6 +14,7 @@ func pack(objs []object) []byte {
 	var b bytes.Buffer
 	b.WriteString("PACK")
 	_ = binary.Write(&b, binary.BigEndian, [2]uint32{2, uint32(len(objs))})
+	z := zlib.NewWriter(&b) // one for all: it takes a megabyte
 	for _, o := range objs {
 		number := map[kind]int{commitKind: 1, treeKind: 2, blobKind: 3, tagKind: 4}[o.kind]
 		size := len(o.data)
@@ -23,7 +24,7 @@ func pack(objs []object) []byte {
 			c = byte(size & 0x7f)
 		}
 		b.WriteByte(c)
-		z := zlib.NewWriter(&b)
+		z.Reset(&b)
 		_, _ = z.Write(o.data)
 		_ = z.Close()
 	}

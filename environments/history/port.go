@@ -49,15 +49,26 @@ func (p *porter) add(o object) oid {
 	return id
 }
 
+// errBroken says that an environment of theirs cannot be read; others may be whole.
+var errBroken = errors.New("damaged")
+
+// strange words the end of a reader that was given something huge.
+func strange(err error) error {
+	if errors.Is(err, errLarge) {
+		return errStrange("it holds something larger than a history of environments can have")
+	}
+	return err
+}
+
 // read gives one of their commits, through a tag if need be.
 func (p *porter) read(ctx context.Context, name string) (oid, commit, error) {
 	id, o, err := p.src.get(ctx, name+"^{commit}", maxFile)
 	if err != nil {
-		return "", commit{}, err
+		return "", commit{}, strange(err)
 	}
 	c, err := parseCommit(o.data)
 	if err != nil {
-		return "", commit{}, errStrange("a commit of it cannot be read")
+		return "", commit{}, errBroken
 	}
 	return id, c, nil
 }
@@ -132,21 +143,18 @@ func (p *porter) tree(ctx context.Context, id oid) (contents, error) {
 
 func (p *porter) readTree(ctx context.Context, root, id oid, dir string, into contents) error {
 	_, o, err := p.src.get(ctx, string(id), maxFile)
-	if err != nil && ctx.Err() == nil {
-		return errStrange("a directory of it cannot be read")
-	}
 	if err != nil {
-		return err
+		return strange(err)
 	}
 	es, err := parseTree(o.data)
 	if err != nil {
-		return errStrange("a directory of it is damaged")
+		return errBroken
 	}
 	for _, e := range es {
 		name := path.Join(dir, e.name)
 		switch {
 		case strings.Contains(e.name, "/") || len(into) >= maxFiles:
-			return errStrange("it holds a directory that git would not make")
+			return errBroken // git would not make such a directory
 		case e.mode == dirMode && dir == "" && (name+"/" == labelDir || name == "binder" || name == ".binder"):
 			err = p.readTree(ctx, root, e.id, name, into)
 		case dir+"/" == labelDir:
@@ -190,7 +198,7 @@ func shown(name string) string {
 func (p *porter) file(ctx context.Context, root oid, name string, id oid, into contents) error {
 	to, ok := p.blobs[id]
 	if !ok {
-		_, o, err := p.src.get(ctx, string(id), maxFile)
+		o, err := p.src.small(ctx, id, maxFile)
 		switch {
 		case errors.Is(err, errLarge):
 			p.leave(root, name, "is larger than 1 MB")
@@ -234,7 +242,7 @@ func (p *porter) label(ctx context.Context, e entry, into contents) error {
 	if !ok || !labelForm.MatchString(name) || name == Latest || !strings.HasPrefix(e.mode, "100") {
 		return nil
 	}
-	_, o, err := p.src.get(ctx, string(e.id), 1<<10)
+	o, err := p.src.small(ctx, e.id, 1<<10)
 	if errors.Is(err, errLarge) || errors.Is(err, errMissing) {
 		return nil
 	}
