@@ -104,22 +104,39 @@ func (r *reader) download(m []string, line string) {
 	r.event(progress.Event{Step: "downloading packages", Done: int64(r.loaded), Total: int64(total + 0.5), Unit: "MB", Line: line})
 }
 
-// own reads the lines of build.py and finish.py.
+// steps are what build.py and conda.py do, in words, and what they count there.
+func steps(name string) (step, unit string) {
+	switch name {
+	case "resolve", "conda-solve":
+		return "choosing versions", ""
+	case "conda-lists":
+		return "asking what there is", ""
+	case "conda-download":
+		return "downloading packages", "MB"
+	case "install", "conda-link":
+		return "installing packages", "packages"
+	case "compile":
+		return "compiling packages", "modules"
+	}
+	return "", ""
+}
+
+// own reads the lines of build.py, finish.py and conda.py.
 func (r *reader) own(f []string) {
 	if len(f) < 2 {
 		return
 	}
-	steps := map[string]string{"resolve": "choosing versions", "install": "installing packages", "compile": "compiling packages"}
+	step, unit := steps(f[1])
 	switch {
 	case f[0] == "python" && len(f) == 3:
 		r.python, r.platform = f[1], f[2]
-	case f[0] == "step" && steps[f[1]] != "":
-		r.event(progress.Event{Step: steps[f[1]]})
-	case f[0] == "done" && len(f) == 4:
+	case f[0] == "step" && step != "":
+		r.event(progress.Event{Step: step})
+	case f[0] == "done" && len(f) == 4 && step != "":
 		done, err1 := strconv.ParseInt(f[2], 10, 64)
 		total, err2 := strconv.ParseInt(f[3], 10, 64)
 		if err1 == nil && err2 == nil {
-			r.event(progress.Event{Step: "compiling packages", Done: done, Total: total, Unit: "modules"})
+			r.event(progress.Event{Step: step, Done: done, Total: total, Unit: unit})
 		}
 	case f[0] == "note":
 		r.kept = append(r.kept, fmt.Sprint(strings.Join(f[1:], " ")))
