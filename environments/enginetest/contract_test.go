@@ -223,6 +223,53 @@ func TestRattlerKeepsWhatIsDone(t *testing.T) {
 	}
 }
 
+// conda-forge's lists come in shards, one file for each package: what is made of them has
+// to hold as with whole lists.
+func TestRattlerShards(t *testing.T) {
+	dir := t.TempDir()
+	if err := condatest.Write(dir, condatest.Channel{Name: "conda-forge", Packages: []condatest.Package{
+		{Name: "data", Version: "1", Noarch: "generic"}, {Name: "tiny", Version: "1", Depends: []string{"data"}}, {Name: "other", Version: "1"},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	index := exec.Command(RealTools(t).Python, "-I", "-c", `import asyncio, sys
+from rattler.index import index_fs
+asyncio.run(index_fs(sys.argv[1], write_zst=False, write_shards=True, force=True))`, filepath.Join(dir, "conda-forge"))
+	if out, err := index.CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	srv := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	t.Cleanup(srv.Close)
+	w := &World{Root: t.TempDir(), Mirror: srv.URL}
+	r := newRattler(t, w).(*rattler)
+	first := plan(t, r, Ask{Conda: []string{"tiny"}})
+	if first.Version("data") != "1" || !bytes.Contains(first.Bytes, []byte(`"conda-forge/linux-64": "`)) {
+		t.Errorf("%s", first.Bytes)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "conda-forge/linux-64/repodata.json")); err != nil { // nobody needs it
+		t.Fatal(err)
+	}
+	again := plan(t, r, Ask{Conda: []string{"tiny"}, Locked: first})
+	srv.Close()
+	lists, err := filepath.Glob(filepath.Join(w.Root, "cache/repodata/*.shards-cache-v1"))
+	if err != nil || len(lists) != 2 {
+		t.Fatalf("%v %v", lists, err)
+	}
+	for _, cut := range []bool{false, true} { // also when a killed run has left half of them
+		if cut {
+			if err := errors.Join(os.Truncate(lists[0], 20), os.WriteFile(filepath.Join(w.Root, "cache/repodata.begun"), nil, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		offline, err := r.Resolve(t.Context(), Ask{Conda: []string{"tiny"}, Offline: true})
+		if err != nil || !bytes.Equal(offline.Bytes, first.Bytes) || !bytes.Equal(again.Bytes, first.Bytes) {
+			t.Errorf("%v\n%s\n%s\n%s", err, first.Bytes, again.Bytes, offline.Bytes)
+		}
+	}
+	_, err = r.Resolve(t.Context(), Ask{Conda: []string{"other"}, Offline: true})
+	fails(t, err, Network)
+}
+
 // A file of the store that changed is found when it is looked for, and fetched again.
 func TestRattlerDamagedStore(t *testing.T) {
 	w, r := newChannel(t, condatest.Package{Name: "data", Version: "1", Noarch: "generic"})
