@@ -39,7 +39,8 @@ func newEnvImport(g *global) *cobra.Command {
 		Use: "import-gitenv PATH", Short: "Take over environments, tags and labels of a conda-gitenv repository",
 		Long: `import-gitenv reads a git repository in the form of conda-gitenv: a branch with env.spec and labels
 for each environment, manifest/NAME with what it resolved to, tags of dates. A name with "-" gets
-"_" instead and is shown as it was written. Nothing is built; deploy does that.`,
+"_" instead and is shown as it was written. What its labels name is built; the rest stays in the
+history, from where deploy builds it.`,
 		Example: "  conjured env import-gitenv /srv/environments.git",
 	})
 }

@@ -137,7 +137,7 @@ func reportEnv(t *terminal, r api.EnvReply) error {
 // that left the labels.
 func outcomeWords(o api.EnvOutcome) string {
 	s := didWords(o)
-	if o.Sentence != "" && o.Did != api.EnvFailed {
+	if o.Sentence != "" && o.Did != api.EnvFailed && o.Did != api.EnvUnchanged {
 		s += " " + o.Sentence
 		if last := s[len(s)-1]; last != '.' {
 			s += "."

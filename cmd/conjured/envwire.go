@@ -196,23 +196,15 @@ func longTag(env environments.Name, ref string) string {
 	return "env-" + string(env) + "-" + ref
 }
 
-// envTransfer takes histories of conda-gitenv over, and writes them.
-type envTransfer interface {
-	Import(ctx context.Context, from string, sink progress.Sink) ([]registry.Outcome, error)
-	Export(ctx context.Context, to string) error
-}
-
+// transfer takes a history of conda-gitenv over, or writes one.
 func (b *box) transfer(ctx context.Context, v api.EnvVerb, path string, sink progress.Sink) ([]registry.Outcome, error) {
-	t, ok := any(b.registry).(envTransfer)
 	switch {
-	case !ok:
-		return nil, noVerbHere(v)
 	case !filepath.IsAbs(path):
 		return nil, errors.New("cannot use a path that is not absolute")
 	case v == api.EnvImport:
-		return t.Import(ctx, path, sink)
+		return b.registry.Import(ctx, path, sink)
 	}
-	if err := t.Export(ctx, path); err != nil {
+	if err := b.registry.Export(ctx, path); err != nil {
 		return nil, err
 	}
 	return []registry.Outcome{{Env: path, Did: registry.Exported}}, nil

@@ -270,3 +270,22 @@ func TestG1_refusals(t *testing.T) {
 		t.Errorf("%q %v", s, err)
 	}
 }
+
+// A history goes out in the form of conda-gitenv, and comes into another box.
+func TestG7_transfer(t *testing.T) {
+	x, other := newEnvBox(t), newEnvBox(t)
+	x.want("geo", "one==1")
+	x.do(api.EnvUpdate, api.EnvRequest{}, api.EnvPromoted)
+	to := filepath.Join(t.TempDir(), "old.git")
+	x.do(api.EnvExport, api.EnvRequest{Path: to}, api.EnvExported)
+	if _, err := x.EnvVerb(t.Context(), api.EnvExport, api.EnvRequest{Path: to}); err == nil {
+		t.Error("what is there is written over")
+	}
+	if _, err := x.EnvVerb(t.Context(), api.EnvImport, api.EnvRequest{Path: "old.git"}); err == nil {
+		t.Error("a path without a beginning is taken")
+	}
+	r, err := other.EnvVerb(t.Context(), api.EnvImport, api.EnvRequest{Path: to})
+	if err != nil || len(r.Outcomes) != 1 || r.Outcomes[0].Env != "geo" {
+		t.Errorf("%+v %v", r, err)
+	}
+}
