@@ -55,8 +55,12 @@ func noVerb(cmd *cobra.Command, args []string) error {
 
 func newEnvList(g *global) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Aliases: []string{"ls"}, Short: "List the environments, what they use and what waits", Args: exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: "list [NAME]", Aliases: []string{"ls"}, Short: "List the environments, what they use and what waits; or the generations of one",
+		Args: between(0, "NAME"), ValidArgsFunction: g.complete(envNames, nothing),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return g.listOne(cmd.Context(), args)
+			}
 			c, err := g.client()
 			if err != nil {
 				return err
@@ -71,6 +75,20 @@ func newEnvList(g *global) *cobra.Command {
 			return printEnvironments(g.t.out, envs)
 		},
 	}
+}
+
+// listOne is the generations of one environment.
+func (g *global) listOne(ctx context.Context, args []string) error {
+	r, err := g.askEnv(ctx, api.EnvShow, api.EnvRequest{Names: args})
+	switch {
+	case err != nil:
+		return err
+	case r.Shown == nil:
+		return errNoAnswer
+	case g.t.json:
+		return g.t.encode(r.Shown.Environment)
+	}
+	return printGenerations(g.t.out, r.Shown.Environment)
 }
 
 // printEnvironments is a table, and below it a line for each that waits or failed.
@@ -157,7 +175,22 @@ func printShown(out io.Writer, s *api.EnvShown) error {
 	if s == nil {
 		return errNoAnswer
 	}
-	e := s.Environment
+	if err := printGenerations(out, s.Environment); err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
+	fmt.Fprintf(w, "\nPACKAGE\tVERSION\tFROM\n")
+	for _, p := range s.Packages {
+		version := p.Version
+		if p.Build != "" {
+			version += " " + p.Build
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", p.Name, version, p.Engine)
+	}
+	return w.Flush()
+}
+
+func printGenerations(out io.Writer, e api.Environment) error {
 	fmt.Fprintf(out, "%s, for %s\n", nameWords(e), audience(e))
 	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "GENERATION\tTAG\tLABELS\tPYTHON\tPACKAGES\tMADE")
@@ -171,14 +204,6 @@ func printShown(out io.Writer, s *api.EnvShown) error {
 			made = x.Created.Local().Format("2006-01-02 15:04")
 		}
 		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\n", x.Number, dash(x.Tag), dash(strings.Join(labels, " ")), x.Python, x.Packages, made)
-	}
-	fmt.Fprintf(w, "\nPACKAGE\tVERSION\tFROM\n")
-	for _, p := range s.Packages {
-		version := p.Version
-		if p.Build != "" {
-			version += " " + p.Build
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", p.Name, version, p.Engine)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -51,7 +51,7 @@ func (f fakeEnvs) Environments(context.Context) (l []api.Environment, err error)
 func (f fakeEnvs) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) (r api.EnvReply, err error) {
 	b, _ := json.Marshal(q)
 	f.note(string(v) + " " + string(b))
-	f.news.Progress(progress.Event{Job: "geo", Step: "fetching", Done: 3, Total: 42, Unit: "packages"})
+	f.news.Progress(progress.Event{Job: envJob(v), Step: "fetching", Done: 3, Total: 42, Unit: "packages"})
 	var n notice.Notice
 	if f.read("refuse-"+string(v)+".json", &n) == nil {
 		return r, errors.Join(gateway.ErrUnknown, &notice.Error{Notice: n})
@@ -62,7 +62,7 @@ func (f fakeEnvs) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) 
 		f.note("given up")
 		err = ctx.Err()
 	}
-	f.news.Progress(progress.Event{Job: "geo", State: progress.Done})
+	f.news.Progress(progress.Event{Job: envJob(v), State: progress.Done})
 	return r, err
 }
 

@@ -51,7 +51,7 @@ func (g *global) doEnv(ctx context.Context, v api.EnvVerb, q api.EnvRequest) err
 	}
 	defer c.Close()
 	var r api.EnvReply
-	err = watch(ctx, g.t, c, func() error {
+	err = watch(ctx, g.t, c, envJob(v), func() error {
 		r, err = c.EnvVerb(ctx, v, q)
 		return err
 	})
@@ -61,9 +61,11 @@ func (g *global) doEnv(ctx context.Context, v api.EnvVerb, q api.EnvRequest) err
 	return reportEnv(g.t, r)
 }
 
-// watch draws the daemon's progress while f runs: what began after f, and what was
-// under way already.
-func watch(ctx context.Context, t *terminal, c *client.Client, f func() error) error {
+// envJob is what the daemon's news call a verb's work.
+func envJob(v api.EnvVerb) string { return "env " + string(v) }
+
+// watch draws the daemon's progress of one job while f runs.
+func watch(ctx context.Context, t *terminal, c *client.Client, job string, f func() error) error {
 	if t.json {
 		return f()
 	}
@@ -76,8 +78,8 @@ func watch(ctx context.Context, t *terminal, c *client.Client, f func() error) e
 			if err != nil {
 				return
 			}
-			if e.State != progress.Running && e.Time.Before(began) {
-				continue // it was over before
+			if e.Job != job || e.State != progress.Running && e.Time.Before(began) {
+				continue // another one's, or over before
 			}
 			select {
 			case live <- e:
@@ -138,15 +140,20 @@ func reportEnv(t *terminal, r api.EnvReply) error {
 func outcomeWords(o api.EnvOutcome) string {
 	s := didWords(o)
 	if o.Sentence != "" && o.Did != api.EnvFailed && o.Did != api.EnvUnchanged {
-		s += " " + o.Sentence
-		if last := s[len(s)-1]; last != '.' {
-			s += "."
-		}
+		s += " " + stopped(o.Sentence)
 	}
 	if l := labelWords(o.Labels); l != "" && o.Did != api.EnvUnchanged {
 		s += " (" + l + ")"
 	}
 	return o.Env + ": " + s
+}
+
+// stopped ends a sentence that has no end.
+func stopped(s string) string {
+	if s == "" || s[len(s)-1] == '.' {
+		return s
+	}
+	return s + "."
 }
 
 // didWords says what was done, in the words of somebody who did not read the manual.

@@ -149,7 +149,7 @@ func (w envWork) run(ctx context.Context, news *progress.Hub) ([]registry.Outcom
 	if w.all == nil && w.one == nil {
 		return nil, noVerbHere(w.verb)
 	}
-	job := "env " + string(w.verb)
+	job := envJob(w.verb)
 	sink := progress.Func(func(e progress.Event) { e.Job, e.State = job, progress.Running; news.Progress(e) })
 	out, err := w.each(ctx, sink)
 	end := progress.Event{Job: job, State: progress.Done}
@@ -212,6 +212,9 @@ func (b *box) transfer(ctx context.Context, v api.EnvVerb, path string, sink pro
 
 // look answers the verbs that change nothing and need no history.
 func (b *box) look(v api.EnvVerb, e api.Environment, ref string) (api.EnvReply, error) {
+	if v == api.EnvShow && ref == "" && e.Generation == "" { // nothing is in use yet
+		return api.EnvReply{Shown: &api.EnvShown{Environment: e, Packages: []api.EnvPackage{}}}, nil
+	}
 	g, err := b.generation(e, ref)
 	if err != nil {
 		return api.EnvReply{}, err

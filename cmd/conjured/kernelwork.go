@@ -48,7 +48,7 @@ func (b *box) buildKernels(ctx context.Context, x appliance.Action, sink progres
 	if err := errors.Join(b.registry.Retire(ctx, keep), b.showKernels(ctx)); err != nil {
 		return nil, err
 	}
-	b.linkVenvs(ws)
+	b.linkVenvs(ctx)
 	switch {
 	case failed == nil:
 		return l, writeFile(b.place.join("kernels"), []byte(x.Setup.KernelsKey()), 0o600)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/conjuring/conjured/appliance"
 	"github.com/conjuring/conjured/custom"
@@ -170,6 +169,7 @@ func (b *box) packagesMoved(m registry.Move) {
 	if err := b.owner.Recheck(ctx); err != nil && !errors.Is(err, appliance.ErrStopped) {
 		b.log.Warn("cannot have the world looked at", "error", err)
 	}
+	b.linkVenvs(ctx)
 	b.moved(m)
 }
 
@@ -200,25 +200,4 @@ func (b *box) settleBase(ctx context.Context, s appliance.Setup, g environments.
 	}
 	o, err := b.registry.Settle(ctx, environments.Base)
 	return o.Notices, err
-}
-
-// linkVenvs points the .venv of each course in the teacher's folder at its packages, as
-// the tool Grove did. Nothing depends on it: a folder that cannot hold links has none.
-func (b *box) linkVenvs(ws []registry.Wanted) {
-	dir := readWord(b.place.join("folder"))
-	if dir == "" {
-		return
-	}
-	for _, w := range ws {
-		if w.Course == "" || strings.ContainsAny(w.Course, `/\`) {
-			continue
-		}
-		g, err := b.store.Current(w.Env)
-		if err != nil {
-			continue
-		}
-		if err := linkVenv(dir, w.Course, b.place.join("env", g.Path())); err != nil && !errors.Is(err, errNoLinks) {
-			b.log.Info("a course has no .venv", "course", w.Course, "error", err)
-		}
-	}
 }

@@ -7,6 +7,30 @@ import (
 	"testing"
 )
 
+// What is no course any more has no .venv of ours; somebody's own stays.
+func TestG5_venvGoes(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{"geo101", "old101", "own101"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(
+		os.Symlink("/s/env/gen/old101/1", filepath.Join(dir, "old101/.venv")), os.Symlink("/usr", filepath.Join(dir, "own101/.venv")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	wrong := linkAll(dir, map[string]string{"geo101": "/s/env/gen/geo101/1", "missing": "/s/env/gen/missing/1"})
+	if len(wrong) != 1 || wrong["missing"] == nil {
+		t.Error(wrong)
+	}
+	for course, want := range map[string]string{"geo101": "/s/env/gen/geo101/1", "old101": "", "own101": "/usr"} {
+		if to, _ := os.Readlink(filepath.Join(dir, course, ".venv")); to != want {
+			t.Errorf("%s: %q", course, to)
+		}
+	}
+}
+
 // TestG5_venv: a course's .venv points at its generation, follows it, and goes with
 // the course; what is not ours stays.
 func TestG5_venv(t *testing.T) {
