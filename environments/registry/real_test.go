@@ -170,11 +170,7 @@ func TestK5_importWithRealPackages(t *testing.T) {
 	defer index.Close()
 	b, _ := realBox(t, index.URL+"/simple", channel.URL)
 
-	now, err := b.c.Builder.Build(t.Context(), spec(t, b, "geo"), resolved(t, b, "geo"), progress.Discard)
-	if err != nil {
-		t.Fatalf("%v: %v", err, notice.For(err))
-	}
-	list := now.Generation.Manifest.Legacy() // with geo 2.0, in the form of the old tool
+	list := resolved(t, b, "geo").Legacy() // with geo 2.0, in the form of the old tool
 	old := strings.ReplaceAll(string(list), "geo-2.0-", "geo-1.0-")
 	from := filepath.Join(t.TempDir(), "old.git")
 	h, err := history.Open(t.Context(), history.Config{Dir: from})
@@ -213,18 +209,13 @@ func TestK5_importWithRealPackages(t *testing.T) {
 	}
 }
 
-func spec(t *testing.T, b *box, env environments.Name) environments.Spec {
+func resolved(t *testing.T, b *box, env environments.Name) environments.Manifest {
 	t.Helper()
 	s, err := b.c.Read(t.Context(), env, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
-}
-
-func resolved(t *testing.T, b *box, env environments.Name) environments.Manifest {
-	t.Helper()
-	m, _, err := b.c.Builder.Resolve(t.Context(), spec(t, b, env), Options{}, progress.Discard)
+	m, _, err := b.c.Builder.Resolve(t.Context(), s, Options{}, progress.Discard)
 	if err != nil {
 		t.Fatalf("%v: %v", err, notice.For(err))
 	}
