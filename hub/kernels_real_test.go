@@ -49,19 +49,22 @@ func newTree(t *testing.T, image string) *tree {
 		t.Fatal(err)
 	}
 	x := &tree{s, t}
-	x.beside(base, "geo", 1)
+	x.beside(base, "atlas", 1)
 	x.beside(base, environments.Base, base.Number+1)
 	return x
 }
 
-const site = "lib/python3.13/site-packages"
+// site is where a generation has its packages.
+func site(g environments.Generation) string {
+	return "lib/python" + g.Manifest.Python + "/site-packages"
+}
 
 // beside makes a generation of the files of another one and, as the packages of a folder
 // would, of more; it becomes current.
 func (x *tree) beside(g environments.Generation, env environments.Name, number int, more ...string) environments.Generation {
 	x.t.Helper()
 	dir, hot := filepath.Join(x.Root(), "gen", string(env), fmt.Sprint(number)), filepath.Join("hot", string(env), fmt.Sprint(number))
-	pth := filepath.Join(dir, site, "conjured_hot.pth")
+	pth := filepath.Join(dir, site(g), "conjured_hot.pth")
 	for _, d := range []string{filepath.Dir(dir), filepath.Join(x.Root(), hot)} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			x.t.Fatal(err)
@@ -76,9 +79,9 @@ func (x *tree) beside(g environments.Generation, env environments.Name, number i
 	n.Env, n.Number, n.Parent, n.Alone, n.New = env, number, g.Number, len(more) > 0, more
 	for _, m := range more {
 		n.Manifest.Packages = append(slices.Clone(n.Manifest.Packages), environments.Package{Name: m, Version: "1", Hashes: []string{"sha256:" + strings.Repeat("a", 64)}})
-		x.write(filepath.Join(dir, site, m, "__init__.py"), "place = __file__\n")
-		x.write(filepath.Join(dir, site, m+"-1.dist-info", "METADATA"), "Metadata-Version: 2.1\nName: "+m+"\nVersion: 1\n")
-		x.write(filepath.Join(dir, site, m+"-1.dist-info", "RECORD"), fmt.Sprintf("%[1]s/__init__.py,,\n%[1]s-1.dist-info/METADATA,,\n%[1]s-1.dist-info/RECORD,,\n", m))
+		x.write(filepath.Join(dir, site(g), m, "__init__.py"), "place = __file__\n")
+		x.write(filepath.Join(dir, site(g), m+"-1.dist-info", "METADATA"), "Metadata-Version: 2.1\nName: "+m+"\nVersion: 1\n")
+		x.write(filepath.Join(dir, site(g), m+"-1.dist-info", "RECORD"), fmt.Sprintf("%[1]s/__init__.py,,\n%[1]s-1.dist-info/METADATA,,\n%[1]s-1.dist-info/RECORD,,\n", m))
 	}
 	n.ID = n.Manifest.ID()
 	meta, err := json.Marshal(n)
@@ -162,7 +165,7 @@ func (c *realClass) specs(t *testing.T, user string) []string {
 func TestReal_kernels(t *testing.T) {
 	c := newRealClass(t)
 	x := newTree(t, c.image)
-	geo := environments.KernelOf("geo", "geo-101", nil)
+	atlas := environments.KernelOf("atlas", "atlas-101", nil)
 	x.show([]environments.Kernel{environments.PythonKernel()}, map[string][]string{"amira": {"python3"}, "ben": {"python3"}})
 	class := c.class
 	class.EnvDir = x.Root()
@@ -180,14 +183,14 @@ func TestReal_kernels(t *testing.T) {
 			t.Errorf("%s: %s", user, d)
 		}
 	}
-	x.show([]environments.Kernel{environments.PythonKernel(), geo}, map[string][]string{"amira": {"geo-101", "python3"}, "ben": {"python3"}})
-	if d := cmp.Diff([]string{"geo-101", "python3"}, c.specs(t, "amira")); d != "" {
+	x.show([]environments.Kernel{environments.PythonKernel(), atlas}, map[string][]string{"amira": {"atlas-101", "python3"}, "ben": {"python3"}})
+	if d := cmp.Diff([]string{"atlas-101", "python3"}, c.specs(t, "amira")); d != "" {
 		t.Errorf("a student of the course: %s", d)
 	}
 	if d := cmp.Diff([]string{"python3"}, c.specs(t, "ben")); d != "" {
 		t.Errorf("another student: %s", d)
 	}
-	if code, b := c.ask(t, "ben", "POST", "/api/kernels", `{"name":"geo-101"}`); code < 400 {
+	if code, b := c.ask(t, "ben", "POST", "/api/kernels", `{"name":"atlas-101"}`); code < 400 {
 		t.Errorf("another student starts it: %d %s", code, b)
 	}
 	c.foreign(t, x)
@@ -196,16 +199,16 @@ func TestReal_kernels(t *testing.T) {
 
 // foreign starts a kernel of another environment: it is told of that one alone.
 func (c *realClass) foreign(t *testing.T, x *tree) {
-	run := c.kernelOf(t, "amira", "geo-101")
-	got := run("import sys, os; print(sys.prefix, os.environ.get('VIRTUAL_ENV'), [p for p in os.environ['PATH'].split(':') if '/gen/' in p], os.environ.get('PYTHONPATH'), [p for p in sys.path if 'hub' in p or '/gen/base' in p], 'conjured_server' in sys.modules)")
-	if want := "/opt/conjured/env/gen/geo/1 /opt/conjured/env/gen/geo/1 ['/opt/conjured/env/gen/geo/1/bin'] None [] False"; got != want {
+	run := c.kernelOf(t, "amira", "atlas-101")
+	got := run("import sys, os; print(sys.prefix, os.environ.get('VIRTUAL_ENV') or os.environ.get('CONDA_PREFIX'), [p for p in os.environ['PATH'].split(':') if '/gen/' in p], os.environ.get('PYTHONPATH'), [p for p in sys.path if 'hub' in p or '/gen/base' in p], 'conjured_server' in sys.modules)")
+	if want := "/opt/conjured/env/gen/atlas/1 /opt/conjured/env/gen/atlas/1 ['/opt/conjured/env/gen/atlas/1/bin'] None [] False"; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
 
 // hot adds a package beneath a kernel that was forked and one that was started.
 func (c *realClass) hot(t *testing.T, x *tree) {
-	for name, env := range map[string]environments.Name{"python3": environments.Base, "geo-101": "geo"} {
+	for name, env := range map[string]environments.Name{"python3": environments.Base, "atlas-101": "atlas"} {
 		g, err := x.Current(env)
 		if err != nil {
 			t.Fatal(err)
@@ -223,7 +226,7 @@ func (c *realClass) hot(t *testing.T, x *tree) {
 		if got := run("import newpkg, sys, importlib.metadata as m; print(newpkg.place, m.version('newpkg'), sys.prefix)"); got != want {
 			t.Errorf("%s: got %s\nwant %s", name, got, want)
 		}
-		want = fmt.Sprintf("/opt/conjured/env/gen/%s/%d/%s/newpkg/__init__.py", env, g.Number+1, site)
+		want = fmt.Sprintf("/opt/conjured/env/gen/%s/%d/%s/newpkg/__init__.py", env, g.Number+1, site(g))
 		if got := c.kernelOf(t, "amira", name)("import newpkg; print(newpkg.place)"); got != want {
 			t.Errorf("%s, a new kernel: got %s\nwant %s", name, got, want)
 		}
