@@ -63,7 +63,7 @@ func (s *Store) Collect(ctx context.Context, roots Roots) ([]Collected, error) {
 			}
 		}
 	}
-	return out, errors.Join(errors.Join(errs...), s.forget(ctx, "store/resolved", 64))
+	return out, errors.Join(errors.Join(errs...), s.forget(ctx, "store/resolved", 64), s.sweepConda(ctx))
 }
 
 // unneeded gives the generations of env that neither roots nor pins keep.
