@@ -90,6 +90,17 @@ func TestRollbackIsHeld(t *testing.T) {
 	if _, err := s.Rollback(Base); err != nil || s.Held(Base) != b.ID {
 		t.Errorf("held %q, %v", s.Held(Base), err)
 	}
+	twin := b // the same packages, built again
+	var err error
+	if twin.Number, err = s.begin(Base); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.complete(twin), s.Flip(Current, b), s.Hold(Base, ""), s.RollbackTo(twin)); err != nil || s.Held(Base) != "" {
+		t.Errorf("the same packages are held back: %v", err)
+	}
+	if err := s.Hold(Base, a.ID); err != nil || s.Held(Base) != a.ID {
+		t.Error(err)
+	}
 	if err := s.Hold(Base, "x"); err == nil {
 		t.Error("what is no manifest was held")
 	}

@@ -153,10 +153,18 @@ type counted struct {
 	History
 	reads, writes int
 	broken        error
+	during        func() // called by every write
 }
 
-func (c *counted) write() error { c.writes++; return c.broken }
-func (c *counted) read() error  { c.reads++; return c.broken }
+func (c *counted) write() error {
+	c.writes++
+	if c.during != nil {
+		c.during()
+	}
+	return c.broken
+}
+
+func (c *counted) read() error { c.reads++; return c.broken }
 
 func (c *counted) PutSpec(ctx context.Context, env string, f []history.File, why string) (bool, error) {
 	if err := c.write(); err != nil {

@@ -49,6 +49,24 @@ func TestHistoryThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// Who gives up in the middle of writing the history is not told that it is broken; the
+// next verb writes what is missing.
+func TestGivenUp(t *testing.T) {
+	b := newBox(t, nil)
+	b.want("base", "numpy==1")
+	ctx, cancel := context.WithCancel(t.Context())
+	b.past.during = cancel
+	o, err := b.Prepare(ctx, wish("base", "numpy==2"), progress.Discard)
+	if err != nil || o.Did != Deployed || len(o.Notices) != 0 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	b.past.during = nil
+	if o := b.want("base", "numpy==2"); o.Did != Promoted || len(o.Notices) != 0 {
+		t.Errorf("%+v", o)
+	}
+	b.labels("base", map[string]int{"current": 2, "previous": 1})
+}
+
 // ENOSPC on the disk of labels: the verb fails, and current is what it was.
 func TestDiskFull(t *testing.T) {
 	b := newBox(t, nil)

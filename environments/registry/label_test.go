@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/environments/history"
 	"github.com/conjuring/conjured/notice"
 )
@@ -109,6 +110,15 @@ func TestRollbackHolds(t *testing.T) {
 	}
 	b.labels("geo", map[string]int{"current": 3, "previous": 1})
 
+	// The folder was changed to what is in use: what it asks for after that is a new wish.
+	if _, err := b.Rollback(t.Context(), "geo", ""); err != nil {
+		t.Fatal(err)
+	}
+	b.want("geo", "numpy==1")
+	if o := b.want("geo", "numpy==3"); o.Did != Promoted {
+		t.Errorf("%+v", o)
+	}
+
 	// Promoting is somebody's word: it ends what the rollback began.
 	if _, err := b.Rollback(t.Context(), "geo", ""); err != nil {
 		t.Fatal(err)
@@ -178,4 +188,30 @@ func TestLabelsOfTheTeacher(t *testing.T) {
 		t.Errorf("%+v, %v", o, err)
 	}
 	b.labels("geo", map[string]int{"current": 2, "previous": 1, "next": 1})
+}
+
+// What adds nothing does not wait either: the index lists one more file of a package.
+func TestAddOnlyLetsNothingPass(t *testing.T) {
+	b := newBox(t, func(c *Config) { c.Policy = AddOnly })
+	now := environments.Generation{Env: "geo", Number: 1, ID: "a"}
+	next := environments.Generation{Env: "geo", Number: 2, ID: "b"}
+	if n, waits := b.waits(now, next, Outcome{Changes: &environments.Changes{}}); waits {
+		t.Errorf("%+v", n)
+	}
+}
+
+// Packages that come back are a new state of the history with the generation of before:
+// labels name the newest tag.
+func TestBackToWhatWas(t *testing.T) {
+	b := newBox(t, nil)
+	first := b.want("geo", "numpy==1")
+	b.want("geo", "numpy==2")
+	again := b.want("geo", "numpy==1")
+	if again.Did != Promoted || again.Generation != 1 || again.Tag == first.Tag {
+		t.Errorf("%+v", again)
+	}
+	if l, err := b.git.Labels(t.Context(), "geo"); err != nil || l["current"] != again.Tag {
+		t.Errorf("%v, %v; want %s", l, err, again.Tag)
+	}
+	b.labels("geo", map[string]int{"current": 1, "previous": 2})
 }

@@ -246,6 +246,12 @@ func TestG2_reset(t *testing.T) {
 	if tags, _ := b.git.Tags(t.Context(), "geo"); len(tags) != 1 {
 		t.Errorf("%v", tags)
 	}
+	if o, err := b.Label(t.Context(), "geo", "exam", tag); err != nil || o.Generation != 2 { // the newest of the two
+		t.Errorf("%+v, %v", o, err)
+	}
+	if _, err := b.Label(t.Context(), "geo", "exam", ""); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.RemoveAll(filepath.Join(b.store.Root(), "gen/geo/2")); err != nil {
 		t.Fatal(err)
 	}
