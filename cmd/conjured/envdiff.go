@@ -57,7 +57,7 @@ func (g *global) printDiff(r api.EnvReply) error {
 }
 
 func printCompared(out io.Writer, c api.EnvCompared) error {
-	fmt.Fprintln(out, stopped(c.Sentence))
+	fmt.Fprintln(out, sentence(c.Sentence))
 	if c.Changes.Count() == 0 {
 		return nil
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -140,7 +143,7 @@ func reportEnv(t *terminal, r api.EnvReply) error {
 func outcomeWords(o api.EnvOutcome) string {
 	s := didWords(o)
 	if o.Sentence != "" && o.Did != api.EnvFailed && o.Did != api.EnvUnchanged {
-		s += " " + stopped(o.Sentence)
+		s += " " + sentence(o.Sentence)
 	}
 	if l := labelWords(o.Labels); l != "" && o.Did != api.EnvUnchanged {
 		s += " (" + l + ")"
@@ -148,12 +151,13 @@ func outcomeWords(o api.EnvOutcome) string {
 	return o.Env + ": " + s
 }
 
-// stopped ends a sentence that has no end.
-func stopped(s string) string {
-	if s == "" || s[len(s)-1] == '.' {
+// sentence gives words the beginning and the end of a sentence.
+func sentence(s string) string {
+	if s == "" {
 		return s
 	}
-	return s + "."
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + strings.TrimSuffix(s[n:], ".") + "."
 }
 
 // didWords says what was done, in the words of somebody who did not read the manual.

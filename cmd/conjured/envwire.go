@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/conjuring/conjured/api"
+	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/environments/registry"
 	"github.com/conjuring/conjured/notice"
@@ -35,7 +36,7 @@ func (b *box) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) (api
 	case len(about) == 0 && needsName(v):
 		return api.EnvReply{}, noName(v)
 	case v == api.EnvShow, v == api.EnvActivate:
-		return b.look(v, about[0], q.Ref)
+		return b.look(ctx, v, about[0], q.Ref)
 	case b.registry == nil:
 		return api.EnvReply{}, noVerbHere(v)
 	case v == api.EnvDiff:
@@ -211,7 +212,7 @@ func (b *box) transfer(ctx context.Context, v api.EnvVerb, path string, sink pro
 }
 
 // look answers the verbs that change nothing and need no history.
-func (b *box) look(v api.EnvVerb, e api.Environment, ref string) (api.EnvReply, error) {
+func (b *box) look(ctx context.Context, v api.EnvVerb, e api.Environment, ref string) (api.EnvReply, error) {
 	if v == api.EnvShow && ref == "" && e.Generation == "" { // nothing is in use yet
 		return api.EnvReply{Shown: &api.EnvShown{Environment: e, Packages: []api.EnvPackage{}}}, nil
 	}
@@ -223,9 +224,26 @@ func (b *box) look(v api.EnvVerb, e api.Environment, ref string) (api.EnvReply, 
 		return api.EnvReply{Shown: shownOf(e, g)}, nil
 	}
 	return api.EnvReply{Place: &api.EnvPlace{
-		Env: e.Name, Display: e.Display, Generation: g.Number, Image: g.Image,
+		Env: e.Name, Display: e.Display, Generation: g.Number, Image: b.imageFor(ctx, g),
 		Root: b.store.Root(), Mount: environmentMount, Path: g.Path(), Conda: hasKind(g.Manifest, environments.Conda),
 	}}, nil
+}
+
+// imageFor is the image that a generation was built in, or, where that has been removed
+// since, the one that the class runs in.
+func (b *box) imageFor(ctx context.Context, g environments.Generation) string {
+	if b.engine == nil {
+		return g.Image
+	}
+	if _, err := b.engine.Image(ctx, g.Image); !errors.Is(err, engine.ErrNotFound) {
+		return g.Image
+	}
+	if s := b.serving.Load(); s != nil {
+		if r, err := b.records.image(s.Image); err == nil {
+			return r.System
+		}
+	}
+	return g.Image
 }
 
 // generation is what a label, a tag or a number means; "" is current.
