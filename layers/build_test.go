@@ -144,10 +144,11 @@ func TestA6(t *testing.T) {
 func TestA7(t *testing.T) {
 	_, e, r := built(t)
 	out, code := sh(t, e, r.Core, `set -e; /opt/conjured/hub/bin/jupyterhub --version; /opt/conjured/lab/bin/jupyter-lab --version
+/opt/conjured/rattler/bin/python -I -c 'import importlib.metadata as m, rattler; print(m.version("py-rattler"), rattler.MatchSpec("a>=1"))'
 pwd; echo $LANG; for p in git wget bzip2 tini flock uv; do command -v $p; done | wc -l
 /opt/conjured/hub/bin/python -c 'import jupyterlab' 2>/dev/null && echo the hub sees Lab || true
 find /opt/conjured/lab -name '*.pyc' | head -1 | wc -l`)
-	if want := "6.1.1\n4.6.6\n/srv/jupyterhub\nC.UTF-8\n6\n1\n"; code != 0 || out != want {
+	if want := "6.1.1\n4.6.6\n0.28.0 a >=1\n/srv/jupyterhub\nC.UTF-8\n6\n1\n"; code != 0 || out != want {
 		t.Errorf("code %d\n%s", code, cmp.Diff(want, out))
 	}
 }

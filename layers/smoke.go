@@ -23,12 +23,13 @@ const (
 /opt/conjured/hub/bin/jupyterhub --version & hub=$!
 /opt/conjured/lab/bin/jupyter-lab --version & lab=$!
 /opt/conjured/lab/bin/python -c "import ipykernel, jupyterhub, notebook" & imports=$!
+/opt/conjured/rattler/bin/python -I -c "import rattler; rattler.VirtualPackage.detect()" & rattler=$!
 /opt/conjured/bin/uv --version
 sh -n /opt/conjured/bin/launch
 sh -n /conda.sh
 command -v git >/dev/null
 command -v flock >/dev/null
-wait $hub; wait $lab; wait $imports`
+wait $hub; wait $lab; wait $imports; wait $rattler`
 	smokeLatest = `set -e
 jupyter-lab --version
 python -c "import ipykernel, jupyterhub, notebook"
