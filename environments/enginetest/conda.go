@@ -16,9 +16,7 @@ import (
 func Conda(t *testing.T, engine func(*testing.T, *World) Engine) {
 	w := NewWorld(t, "")
 	e := engine(t, w)
-	t.Run("resolve", func(t *testing.T) { condaResolves(t, w, e) })
-	t.Run("channels in their order", func(t *testing.T) { condaChannels(t, e) })
-	t.Run("refuses", func(t *testing.T) { condaRefuses(t, e) })
+	condaPlans(t, w, e)
 	t.Run("installs", func(t *testing.T) { condaInstalls(t, w, e) })
 	t.Run("lies", func(t *testing.T) { condaLies(t, e) })
 	t.Run("offline", func(t *testing.T) { condaOffline(t, w, e) })
@@ -30,6 +28,21 @@ func Conda(t *testing.T, engine func(*testing.T, *World) Engine) {
 			stops(t, &w.Channels.Network, part, engine(t, w), Ask{Conda: []string{"data"}})
 		}
 	})
+}
+
+// CondaPlans is the part of [Conda] that is done first and in little time: it chooses, and
+// installs one plan twice.
+func CondaPlans(t *testing.T, engine func(*testing.T, *World) Engine) {
+	w := NewWorld(t, "")
+	e := engine(t, w)
+	condaPlans(t, w, e)
+	t.Run("installs", func(t *testing.T) { condaInstalls(t, w, e) })
+}
+
+func condaPlans(t *testing.T, w *World, e Engine) {
+	t.Run("resolve", func(t *testing.T) { condaResolves(t, w, e) })
+	t.Run("channels in their order", func(t *testing.T) { condaChannels(t, e) })
+	t.Run("refuses", func(t *testing.T) { condaRefuses(t, e) })
 }
 
 func condaResolves(t *testing.T, w *World, e Engine) {

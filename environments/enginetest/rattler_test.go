@@ -115,7 +115,8 @@ func (r *rattler) Install(ctx context.Context, p Plan) (string, error) {
 	return prefix, nil
 }
 
-func TestRattler(t *testing.T) { Conda(t, newRattler) }
+// What lies, and what goes wrong on the way, the Builder's tests try with the same script.
+func TestRattler(t *testing.T) { CondaPlans(t, newRattler) }
 
 func TestRattlerFullDisk(t *testing.T) {
 	FullDisk(t, newRattler, Ask{Conda: []string{"heavy"}}, 12<<20)

@@ -18,6 +18,7 @@ type Network struct {
 	offline bool
 	delay   time.Duration
 	stall   string
+	unplug  string
 	cut     string
 	after   int
 }
@@ -42,6 +43,13 @@ func (n *Network) Stall(part string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.stall = part
+}
+
+// Unplug takes the network away as soon as somebody asks for a path that contains part.
+func (n *Network) Unplug(part string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.unplug = part
 }
 
 // Cut breaks the connection after so many bytes of every file whose path contains part;
@@ -75,6 +83,9 @@ func (n *Network) Pass(next http.Handler, w http.ResponseWriter, r *http.Request
 	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
 	n.mu.Lock()
 	n.asked = append(n.asked, r.Method+" "+name)
+	if n.unplug != "" && strings.Contains(name, n.unplug) {
+		n.offline, n.unplug = true, ""
+	}
 	offline, delay, after := n.offline, n.delay, -1
 	stalled := n.stall != "" && strings.Contains(name, n.stall)
 	if n.cut != "" && strings.Contains(name, n.cut) {
