@@ -30,10 +30,6 @@ func (b *box) moved(m registry.Move) {
 	if err := b.showKernels(ctx); err != nil {
 		b.log.Warn("the lists of kernels are as they were", "error", err)
 	}
-	heated, err := b.store.Heat(m.To)
-	if err != nil {
-		b.log.Warn("kernels that run do not get what is new", "env", m.Env, "error", err)
-	}
 	open, err := b.openKernels(ctx, m.Env)
 	if err != nil {
 		b.log.Warn("nobody is told of new packages", "env", m.Env, "error", err)
@@ -42,7 +38,7 @@ func (b *box) moved(m registry.Move) {
 	b.kernels.mu.Lock()
 	name := b.kernels.name(m.Env)
 	b.kernels.mu.Unlock()
-	news := newsOf(m, heated, name, open, func(number int) environments.Changes {
+	news := newsOf(m, m.Heated, name, open, func(number int) environments.Changes {
 		g, err := b.store.Generation(m.Env, number)
 		if err != nil {
 			return m.Changes // it was removed from under the kernel, which is not told about it
