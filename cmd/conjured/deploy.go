@@ -49,10 +49,11 @@ func (b *box) deploy(ctx context.Context, x appliance.Action, sink progress.Sink
 		return l, err
 	}
 	b.refreshStatics()
-	b.hub.SetClass(hub.Class{
-		Image: img.System, EnvDir: b.store.Root(), Shared: b.place.join("content", custom.SharedDir),
-		Server: b.serverSpec(f.Override()),
-	})
+	image, err := b.systems.choose(img.System)
+	if err != nil {
+		return l, err
+	}
+	b.hub.SetClass(b.classOf(f, image))
 	if err := b.hub.SetServices(ctx, b.serviceSpecs(f.Services())); err != nil {
 		return l, err
 	}
@@ -61,6 +62,28 @@ func (b *box) deploy(ctx context.Context, x appliance.Action, sink progress.Sink
 	}
 	b.serving.Store(&x.Setup)
 	return l, nil
+}
+
+// classOf is what new servers are made of.
+func (b *box) classOf(f *custom.Folder, image string) hub.Class {
+	return hub.Class{
+		Image: image, EnvDir: b.store.Root(), Shared: b.place.join("content", custom.SharedDir),
+		Server: b.serverSpec(f.Override()),
+	}
+}
+
+// setClass has servers that start from now on use another image.
+func (b *box) setClass(ctx context.Context, image string) error {
+	s := b.serving.Load()
+	if s == nil {
+		return nil // the next deployment asks which one it is
+	}
+	f, err := b.folderOf(ctx, *s)
+	if err != nil {
+		return err
+	}
+	b.hub.SetClass(b.classOf(f, image))
+	return nil
 }
 
 // network is the students' bridge: no student reaches another one's container.

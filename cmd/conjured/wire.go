@@ -169,8 +169,10 @@ func (b *box) collectImages(ctx context.Context, keep []appliance.Setup) error {
 			ids = append(ids, r.Base, r.Core, r.System)
 		}
 	}
-	_, err := b.images.GC(ctx, ids)
-	return err
+	if _, err := b.images.GC(ctx, append(ids, b.systems.inUse()...)); err != nil {
+		return err
+	}
+	return b.systems.forget(ctx)
 }
 
 // Users lists the accounts.

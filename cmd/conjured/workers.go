@@ -173,8 +173,20 @@ func (b *box) buildImage(ctx context.Context, x appliance.Action, sink progress.
 	if err != nil {
 		return nil, err
 	}
+	if err := b.noteSystem(ctx, r.System); err != nil {
+		return nil, err
+	}
 	v := imageRecord{Base: r.Base, Core: r.Core, System: r.System, Key: r.Key}
 	return r.Notices, writeJSON(b.records.imageFile(x.Setup.Image), v)
+}
+
+// noteSystem writes down which packages an image has that was built or found.
+func (b *box) noteSystem(ctx context.Context, image string) error {
+	apt, err := b.images.AptManifest(ctx, image)
+	if err != nil { // of a base that is no Debian as we know it: it works all the same
+		b.log.Warn("it is not known which packages the system has", "error", err)
+	}
+	return b.systems.arrived(ctx, image, apt)
 }
 
 // buildEnvironment sees to a generation of the base environment in the setup's image.
