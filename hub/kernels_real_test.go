@@ -218,6 +218,11 @@ func (c *realClass) hot(t *testing.T, x *tree) {
 		if got := run("import sys\ntry:\n  import newpkg\nexcept ImportError: print('forked', 'conjured_server' in sys.modules)"); got != forked {
 			t.Fatalf("%s: %s, want %s", name, got, forked)
 		}
+		running, err := x.Running(env)
+		open := slices.DeleteFunc(running, func(r environments.Running) bool { return r.Kernel == "" })
+		if err != nil || !slices.ContainsFunc(open, func(r environments.Running) bool { return r.UID == 2001 && r.Number == g.Number }) {
+			t.Errorf("%s: open kernels %+v, %v", name, open, err)
+		}
 		h, err := x.Heat(x.beside(g, env, g.Number+1, "newpkg"))
 		if err != nil || !slices.Equal(h.Generations, []int{g.Number}) || !slices.Equal(h.Packages, []string{"newpkg"}) {
 			t.Fatalf("%s: %+v %v", name, h, err)

@@ -57,10 +57,19 @@ func TestReal_class(t *testing.T) {
 	}
 }
 
+// A kernel that takes its time to start is taken for dead while it has no heartbeat.
 const executes = `
-import sys
+import sys, time
 from jupyter_client import BlockingKernelClient
-c = BlockingKernelClient(connection_file=sys.argv[1]); c.load_connection_file(); c.start_channels(); c.wait_for_ready(timeout=60)
+c = BlockingKernelClient(connection_file=sys.argv[1]); c.load_connection_file(); c.start_channels()
+end = time.monotonic() + 90
+while True:
+    try:
+        c.wait_for_ready(timeout=60)
+        break
+    except RuntimeError:
+        if time.monotonic() > end:
+            raise
 c.execute_interactive(sys.argv[2], timeout=60)
 `
 
