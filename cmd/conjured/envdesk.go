@@ -60,17 +60,18 @@ func (d deskPackages) do(ctx context.Context, v api.EnvVerb, name string) (strin
 	if err != nil {
 		return "", err
 	}
-	for _, o := range r.Outcomes {
-		if o.Did == api.EnvFailed {
-			if err := notice.List(o.Notices).Err(); err != nil {
-				return "", err
-			}
-			return "", errors.New("cannot " + string(v) + " " + name)
+	if len(r.Outcomes) == 0 {
+		return "", nil
+	}
+	switch o := r.Outcomes[0]; o.Did {
+	case api.EnvFailed:
+		if err := notice.List(o.Notices).Err(); err != nil {
+			return "", err
 		}
-		if o.Did == api.EnvUnchanged {
-			return "it was so already", nil
-		}
+		return "", errors.New("cannot " + string(v) + " " + name)
+	case api.EnvUnchanged:
+		return "it was so already", nil
+	default:
 		return o.Sentence, nil
 	}
-	return "", nil
 }
