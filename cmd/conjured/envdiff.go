@@ -101,12 +101,10 @@ func touchedWords(c api.EnvCompared) string {
 	switch {
 	case c.Changes.Class == "system":
 		return s + " A student's next server has it."
-	case t.Kernels == 0:
-		return s
-	case c.Changes.Class == "add-only":
+	case c.Changes.Class == "add-only" && t.Kernels > 0:
 		return s + " New packages can be used where kernels run already; else: restart the kernel."
 	}
-	return s + " Kernels that run keep what they have until they are restarted."
+	return s // the sentence before says what open kernels keep
 }
 
 func refWords(r api.EnvRef) string {

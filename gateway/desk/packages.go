@@ -99,8 +99,8 @@ func (d *Desk) changePackages(ctx context.Context, o order) said {
 		return trouble(err)
 	}
 	s := word(what, "Notebooks that are open keep what they have until their kernel is restarted.")
-	if sentence != "" {
-		s.What += ": " + sentence
+	if sentence != "" { // it says who notices
+		s.What, s.Means = s.What+": "+sentence, ""
 	}
 	s.Undo, s.Label = code(undo, o.Name), label
 	return s
