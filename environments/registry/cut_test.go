@@ -180,8 +180,8 @@ func after(t *testing.T, what string, b *box, d deed, finished bool) {
 		t.Errorf("%s: %v is neither %v nor %v", what, got, d.old, d.new)
 	}
 	b.recorded("base")
-	if err := b.git.Check(t.Context()); err != nil {
-		t.Errorf("%s: %v", what, err)
+	if len(b.told) != 0 { // the repair looks at the whole history first
+		t.Errorf("%s: told %+v", what, b.told)
 	}
 	gs, _ := b.store.Generations("base")
 	for _, g := range gs {
