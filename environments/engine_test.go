@@ -137,7 +137,8 @@ func TestEngineFullDisk(t *testing.T) {
 		e.s.free = func() (uint64, error) { return 1 << 40, nil }
 		return e
 	}
-	enginetest.FullDisk(t, full, enginetest.Ask{Pip: []string{"large"}}, 6<<20)
+	t.Run("pip", func(t *testing.T) { enginetest.FullDisk(t, full, enginetest.Ask{Pip: []string{"large"}}, 6<<20) })
+	t.Run("conda", func(t *testing.T) { enginetest.FullDisk(t, full, enginetest.Ask{Conda: []string{"data"}}, 40<<20) })
 }
 
 func TestEngineConda(t *testing.T) { enginetest.Conda(t, newEngine) }

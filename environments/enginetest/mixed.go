@@ -25,6 +25,7 @@ func Mixed(t *testing.T, engine func(*testing.T, *World) Engine) {
 	}
 	same(t, first, second)
 
+	t.Run("beside another", func(t *testing.T) { mixedBeside(t, e, p) })
 	for name, ask := range map[string]Ask{
 		"clashes":    {Conda: []string{"tinydep"}, Pip: []string{"clashes"}},
 		"tinydep==7": {Conda: []string{"tinydep"}, Pip: []string{"tinydep==7"}},
@@ -32,4 +33,16 @@ func Mixed(t *testing.T, engine func(*testing.T, *World) Engine) {
 		_, err := e.Resolve(t.Context(), ask)
 		t.Run(name, func(t *testing.T) { fails(t, err, Conflict, name) })
 	}
+}
+
+// mixedBeside makes a plan beside the one in use, whose files it may share, and from
+// nothing: how it was made is not to be seen.
+func mixedBeside(t *testing.T, e Engine, before Plan) {
+	p := plan(t, e, Ask{Conda: []string{"app", "data"}, Pip: []string{"uses-tinydep", "two", "my-pack-age"}, Locked: before})
+	for _, b := range before.Packages {
+		if p.Version(b.Name) != b.Version {
+			t.Errorf("a package more changed %s to %q", b.Name, p.Version(b.Name))
+		}
+	}
+	same(t, install(t, e, p), install(t, e, p))
 }
