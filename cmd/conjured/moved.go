@@ -46,6 +46,7 @@ func (b *box) moved(m registry.Move) {
 		return environments.Diff(g.Manifest, m.To.Manifest)
 	})
 	for who, n := range news.students {
+		b.log.Info("told a student", "user", who.user, "code", n.Code, "what", n.What)
 		b.feed.Tell(who.user, who.server, n)
 	}
 	if news.teacher != (notice.Notice{}) {
