@@ -50,9 +50,13 @@ func (b *box) Environments(ctx context.Context) ([]api.Environment, error) {
 	return out, nil
 }
 
+// rank puts the class's own environment first and its image last.
 func rank(e api.Environment) int {
-	if e.Name == string(environments.Base) {
+	switch {
+	case e.Name == string(environments.Base):
 		return 0
+	case isSystem(e.Name):
+		return 2
 	}
 	return 1
 }

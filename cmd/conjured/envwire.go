@@ -29,6 +29,9 @@ func (b *box) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) (api
 		if !ok {
 			return api.EnvReply{}, envUnknown(name, envs)
 		}
+		if isSystem(e.Name) && !hasSystem(v) {
+			return api.EnvReply{}, notOfSystem(v)
+		}
 		q.Names[i] = e.Name
 		about = append(about, e)
 	}
@@ -39,6 +42,8 @@ func (b *box) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) (api
 		return b.look(ctx, v, about[0], q.Ref)
 	case b.registry == nil:
 		return api.EnvReply{}, noVerbHere(v)
+	case v == api.EnvDiff && isSystem(about[0].Name):
+		return b.diffSystem(ctx, about[0], q)
 	case v == api.EnvDiff:
 		return b.diff(ctx, q)
 	case v == api.EnvLog:
@@ -137,7 +142,7 @@ func (b *box) verbs(v api.EnvVerb, q api.EnvRequest, envs []api.Environment) env
 func namesFor(v api.EnvVerb, envs []api.Environment) []string {
 	var out []string
 	for _, e := range envs {
-		if e.Generation != "" || v == api.EnvPromote && e.Waiting != nil {
+		if !isSystem(e.Name) && (e.Generation != "" || v == api.EnvPromote && e.Waiting != nil) {
 			out = append(out, e.Name)
 		}
 	}
@@ -257,6 +262,9 @@ func (b *box) generation(e api.Environment, ref string) (environments.Generation
 	}
 	if !ok {
 		return environments.Generation{}, refUnknown(e, ref)
+	}
+	if isSystem(e.Name) {
+		return b.ofSystem(n)
 	}
 	return b.store.Generation(environments.Name(e.Name), n)
 }

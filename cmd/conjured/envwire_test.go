@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -107,8 +108,10 @@ func newEnvBox(t *testing.T) *envBox {
 	}
 	t.Cleanup(git.Close)
 	x.bench = &bench{store: x.store}
+	x.systems = &systems{b: x.box}
+	errs[4] = os.Mkdir(x.place.built(), 0o700)
 	x.registry, errs[1] = registry.New(registry.Config{
-		Store: x.store, Builder: x.bench, History: git, Log: x.log, Policy: registry.AddOnly,
+		Store: x.store, Builder: x.bench, System: x.systems, History: git, Log: x.log, Policy: registry.AddOnly,
 		Wanted: func(context.Context) ([]registry.Wanted, error) { return x.wants, nil },
 	})
 	journal, err := appliance.OpenJournal(filepath.Join(dir, "journal"))
@@ -226,6 +229,43 @@ func (x *envBox) shows() {
 	p := x.do(api.EnvActivate, geo(api.EnvRequest{Ref: "2"})).Place
 	if p.Path != "gen/geo/2" || p.Root != x.store.Root() || p.Mount != environmentMount || p.Image != "image" || p.Conda {
 		x.t.Errorf("%+v", p)
+	}
+}
+
+// TestG1_system: the class's image is shown, compared and rolled back, and is left out
+// of what is about all environments.
+func TestG1_system(t *testing.T) {
+	x := newEnvBox(t)
+	x.want("geo", "one==1")
+	x.do(api.EnvUpdate, api.EnvRequest{}, api.EnvPromoted)
+	system := api.EnvRequest{Names: []string{"system"}}
+	for i, manifest := range []string{"tree=2.1:amd64 - - -\n", "tree=2.2:amd64 - - -\njq=1.7:amd64 - - -\n"} {
+		image := fmt.Sprintf("sha256:%064d", i)
+		if err := x.systems.arrived(t.Context(), image, []byte(manifest)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := x.systems.choose(image); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := x.systems.Label(t.Context(), fmt.Sprintf("week%d", i), fmt.Sprint(i+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q := system
+	q.From, q.To = "1", "week1"
+	if c := x.do(api.EnvDiff, q).Compared; c.Changes.Count() != 2 || c.Changes.Class != "system" || c.To.Generation != 2 {
+		t.Errorf("%+v", c)
+	}
+	q.Ref = "2"
+	if s := x.do(api.EnvShow, q).Shown; len(s.Packages) != 2 || s.Packages[0].Engine != "apt" {
+		t.Errorf("%+v", s)
+	}
+	x.do(api.EnvVerify, api.EnvRequest{}, api.EnvVerified)
+	x.do(api.EnvLog, api.EnvRequest{})
+	for _, v := range []api.EnvVerb{api.EnvUpdate, api.EnvActivate, api.EnvReset} {
+		if _, err := x.EnvVerb(t.Context(), v, api.EnvRequest{Names: []string{"system"}}); err == nil {
+			t.Errorf("%s of an image is not refused", v)
+		}
 	}
 }
 
