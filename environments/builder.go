@@ -51,6 +51,9 @@ func (o ResolveOptions) moves(name string) bool {
 type Builder struct {
 	c Config
 
+	// turn is taken by whoever works: caches and scratch are for one at a time.
+	turn chan struct{}
+
 	// upgraded holds the manifests of upgrades that are not built yet, by the digest of
 	// their spec: one that turns out not to work is not what the spec means.
 	upgraded map[string]string
@@ -76,7 +79,17 @@ func New(c Config) (*Builder, error) {
 			*d.field = d.value
 		}
 	}
-	return &Builder{c: c, upgraded: map[string]string{}}, nil
+	return &Builder{c: c, turn: make(chan struct{}, 1), upgraded: map[string]string{}}, nil
+}
+
+// begun waits for the Builder's turn. Call what it gives when the work is over.
+func (b *Builder) begun(ctx context.Context) (done func(), err error) {
+	select {
+	case b.turn <- struct{}{}:
+		return func() { <-b.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Make gives the generation for s: the one that is there, or a new one. It moves no
@@ -87,6 +100,11 @@ func (b *Builder) Make(ctx context.Context, s Spec, sink progress.Sink) (Made, e
 	if err := b.check(s); err != nil {
 		return Made{}, err
 	}
+	done, err := b.begun(ctx)
+	if err != nil {
+		return Made{}, err
+	}
+	defer done()
 	if r, ok := b.recall(s); ok {
 		m, err := b.build(ctx, s, r.Manifest, sink)
 		m.Notices = append(slices.Clone(r.Notices), m.Notices...)
@@ -115,6 +133,11 @@ func (b *Builder) Resolve(ctx context.Context, s Spec, o ResolveOptions, sink pr
 	if err := b.check(s); err != nil {
 		return Manifest{}, nil, err
 	}
+	done, err := b.begun(ctx)
+	if err != nil {
+		return Manifest{}, nil, err
+	}
+	defer done()
 	fresh := o.Upgrade || len(o.Packages) > 0
 	if r, ok := b.recall(s); ok && !fresh {
 		return r.Manifest, r.Notices, nil
@@ -129,6 +152,11 @@ func (b *Builder) Build(ctx context.Context, s Spec, m Manifest, sink progress.S
 	if err := b.check(s); err != nil {
 		return Made{}, err
 	}
+	done, err := b.begun(ctx)
+	if err != nil {
+		return Made{}, err
+	}
+	defer done()
 	made, err := b.build(ctx, s, m, sink)
 	if err == nil && b.upgraded[b.digest(s)] == m.ID() {
 		delete(b.upgraded, b.digest(s))
@@ -165,7 +193,9 @@ func (b *Builder) install(ctx context.Context, s Spec, m Manifest, w work, sink 
 		return Made{}, err
 	}
 	out.on(&g, w.prev)
-	notices, err := b.finish(ctx, s, &g, s.trial(g, w.prev, out.built), sink)
+	t := s.trial(g, w.prev, out.built)
+	t.files = w.check
+	notices, err := b.finish(ctx, s, &g, t, sink)
 	return Made{Generation: g, New: err == nil, Notices: notices}, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -56,9 +57,8 @@ func (d *dockerRunner) Run(ctx context.Context, c Command) (int, error) {
 	return 0, err
 }
 
-// classBox is a box whose commands run in the class image, with a channel that has the
-// Python of this machine: another one than the image's.
-func classBox(t *testing.T, packages ...condatest.Package) (condaBox, *dockerRunner, string) {
+// classImage is the image of a class.
+func classImage(t *testing.T) string {
 	t.Helper()
 	image := os.Getenv("CONJURED_TEST_IMAGE")
 	needs.All(t, needs.Docker(), needs.Root(), needs.Part{Name: "core-image", Check: func() error {
@@ -67,7 +67,13 @@ func classBox(t *testing.T, packages ...condatest.Package) (condaBox, *dockerRun
 		}
 		return nil
 	}})
-	py := realPython(t)
+	return image
+}
+
+// classBox is a box whose commands run in the class image, with a channel that has the
+// Python of this machine: another one than the image's.
+func classBox(t *testing.T, py condatest.Package, packages ...condatest.Package) (condaBox, *dockerRunner) {
+	t.Helper()
 	channel := condatest.Serve(condatest.Channel{Name: "conda-forge", Packages: append([]condatest.Package{py}, packages...)})
 	srv := httptest.NewServer(channel)
 	t.Cleanup(srv.Close)
@@ -85,14 +91,15 @@ func classBox(t *testing.T, packages ...condatest.Package) (condaBox, *dockerRun
 		t.Fatal(err)
 	}
 	minor := strings.Join(strings.Split(py.Version, ".")[:2], ".")
-	return condaBox{box{store: s, b: b}, channel, minor}, run, image
+	return condaBox{box{store: s, b: b}, channel, minor}, run
 }
 
 // A course has a Python of its own, which is not the image's: its kernel computes, its
 // bytecode was written by it where it could do no harm, and nothing else of it has run
 // before it was tried.
 func TestG7_courseWithItsOwnPython(t *testing.T) {
-	x, run, image := classBox(t)
+	image := classImage(t)
+	x, run := classBox(t, realPython(t))
 	own := wheeltest.Wheel{Name: "own", Version: "1"}
 	spec := Spec{
 		Env: "geo101", Image: image, Python: x.python,
@@ -130,12 +137,43 @@ func TestE5_ownKernelspec(t *testing.T) {
 		{Path: "bin/R", Mode: 0o755, Data: []byte("#!/bin/sh\n# of " + condatest.Placeholder + "\nshift\nexec /opt/conjured/lab/bin/python -m ipykernel_launcher -f \"$@\"\n")},
 		{Path: "share/jupyter/kernels/ir/kernel.json", Data: []byte(`{"argv": ["` + condatest.Placeholder + `/bin/R", "--slave", "{connection_file}"], "display_name": "R", "language": "R"}`)},
 	}}
-	x, _, image := classBox(t, kernel)
+	image := classImage(t)
+	x, _ := classBox(t, realPython(t), kernel)
 	g := x.use(t, Spec{Env: "r4", Image: image, Conda: condaAsks("r-irkernel")})
 	if strings.Join(g.Kernel, " ") != "R --slave {connection_file}" || g.Manifest.Python != "" || len(g.Manifest.Packages) != 1 {
 		t.Errorf("%+v", g)
 	}
 	if l, err := x.b.Verify(t.Context(), g, progress.Discard); err != nil || l != nil {
 		t.Errorf("%v %v", notice.For(err), l)
+	}
+}
+
+// The class's own environment with packages of conda: the image's Lab in a prefix of
+// conda, copied from the image as far as conda does not bring it itself.
+func TestE4_condaInBase(t *testing.T) {
+	image := classImage(t)
+	py, err := condatest.Python{Image: image}.Package()
+	if err != nil {
+		t.Fatal(err)
+	}
+	python := []string{"python"}
+	x, run := classBox(t, py,
+		condatest.Package{Name: "geo", Version: "1.0", Noarch: "python", Depends: python},
+		condatest.Package{Name: "fqdn", Version: "1.5.0", Noarch: "python", Depends: python}) // the Lab set has another one
+	g := x.use(t, Spec{Env: Base, Image: image, Core: x.b.c.LabLock, Conda: condaAsks("geo", "fqdn")})
+	if p, ok := g.Manifest.Find("fqdn"); !ok || p.Kind != Conda || len(g.Manifest.of(Conda)) != 3 || g.Tried != g.Number {
+		t.Errorf("%+v", g)
+	}
+	want, err := parseLock(x.b.c.LabLock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range g.Manifest.of(Pip) {
+		if !slices.ContainsFunc(want, func(q Package) bool { return q.String() == p.String() }) {
+			t.Errorf("%s is not of the Lab set", p)
+		}
+	}
+	if len(run.seen) != 2 {
+		t.Errorf("%d containers", len(run.seen))
 	}
 }

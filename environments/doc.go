@@ -10,7 +10,8 @@
 //
 // The directory is mounted as a whole, at the same path in every container:
 //
-//	gen/ENV/N/              a generation: a virtual environment built in place
+//	gen/ENV/N/              a generation, built in place: a virtual environment, or a prefix
+//	                        of conda with what pip brings on top
 //	gen/ENV/N/ok            written last: the hash of generation.json
 //	gen/ENV/N/lease         the launcher holds a shared flock on it
 //	label/ENV/LABEL         -> ../../gen/ENV/N, replaced by rename(2)
@@ -35,7 +36,10 @@
 //     (bytecode runs the same; for 2 of Lab's 3367 modules the image's has other bytes)
 //   - code of a package runs only while a generation is verified: as nobody, without
 //     network, with the directory read-only. Building one unpacks and compiles files,
-//     and no more: no sdist, no start-up file (.pth) is executed
+//     and no more: no sdist, no link script, no start-up file (.pth) is executed. A
+//     Python of conda that is not the image's compiles without network, and can write
+//     to its own generation only
+//   - what conda brings is not replaced by pip: both lines are named instead
 //   - whoever fails leaves every label where it was
 //   - one Builder works on a Store at a time
 package environments

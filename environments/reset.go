@@ -12,6 +12,11 @@ func (b *Builder) Rebuild(ctx context.Context, s Spec, m Manifest, sink progress
 	if err := b.check(s); err != nil {
 		return Made{}, err
 	}
+	done, err := b.begun(ctx)
+	if err != nil {
+		return Made{}, err
+	}
+	defer done()
 	w, err := b.prepare(s, ResolveOptions{Offline: true})
 	if err != nil {
 		return Made{}, err

@@ -144,6 +144,11 @@ func (b *Builder) verifyJob(g Generation, t trial) verifyJob {
 // Verify tries g again, as it was tried before it was complete, and compares every file
 // with the hash it was installed with. It gives warnings, or an error with all problems.
 func (b *Builder) Verify(ctx context.Context, g Generation, sink progress.Sink) (notice.List, error) {
+	done, err := b.begun(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	s := Spec{Env: g.Env, Display: g.Display, Image: g.Image}
 	return b.verify(ctx, s, g, trial{lab: g.Env == Base, files: true, names: g.Asked}, sink)
 }

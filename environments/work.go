@@ -100,8 +100,8 @@ func (b *Builder) prepare(s Spec, o ResolveOptions) (work, error) {
 		w.base = g
 		err = errors.Join(err, w.put("base.txt", g.Manifest.body()))
 	}
-	if pref := b.preferred(s, w.prev.Manifest, o); err == nil && len(pref.Packages) > 0 {
-		err = w.put("lock.txt", pref.body())
+	if pref := b.preferred(s, w.prev.Manifest, o); err == nil && len(pref) > 0 {
+		err = w.put("lock.txt", pref)
 	}
 	if err != nil {
 		w.drop(b.c.Log)
@@ -130,23 +130,26 @@ func locked(prev Manifest, o ResolveOptions) Manifest {
 
 // preferred is the versions to take where the lines leave a choice: those of the
 // generation in use, and for a kernel those of the Lab set, which the image has.
-func (b *Builder) preferred(s Spec, prev Manifest, o ResolveOptions) Manifest {
-	var out Manifest
+func (b *Builder) preferred(s Spec, prev Manifest, o ResolveOptions) []byte {
+	var stay Manifest
 	for _, p := range prev.of(Pip) {
 		if !o.moves(p.Name) {
-			out.Packages = append(out.Packages, p)
+			stay.Packages = append(stay.Packages, p)
 		}
 	}
+	out := stay.body()
 	if !s.kernelOnly() {
 		return out
 	}
-	lab, err := parseLock(b.c.LabLock)
-	if err != nil {
-		return out
-	}
-	for _, p := range lab {
-		if _, ok := out.Find(p.Name); !ok && !(o.moves(p.Name) && s.asks(p.Name)) {
-			out.Packages = append(out.Packages, p)
+	// A package may have a line for each of some Pythons: they stay as they are written.
+	text := strings.ReplaceAll(string(b.c.LabLock), "\\\n", "\x00")
+	for line := range strings.Lines(text) {
+		p, err := parsePin(strings.TrimSpace(strings.ReplaceAll(line, "\x00", " ")))
+		if err != nil {
+			continue // a comment
+		}
+		if _, ok := stay.Find(p.Name); !ok && !(o.moves(p.Name) && s.asks(p.Name)) {
+			out = append(out, strings.ReplaceAll(line, "\x00", "\\\n")...)
 		}
 	}
 	return out

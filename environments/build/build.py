@@ -18,7 +18,6 @@ and previous.json.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from typing import Any, NamedTuple
@@ -118,12 +117,9 @@ def write_lines(job: Job, site: Site) -> bool:
         lines += "".join(line + "\n" for line in job.implicit)
     with open(at("asked.txt"), "w") as f:
         f.write(lines)
-    core = lock.read(at("core.txt"))
-    if all(p.version for p in core.values()):
+    with open(at("core.txt")) as f, open(at("required.txt"), "w") as out:
         # Required as a whole the Lab set would ask for other versions than conda's.
-        lock.write(at("required.txt"), {n: p for n, p in core.items() if n not in site.have})
-    else:
-        shutil.copyfile(at("core.txt"), at("required.txt"))
+        out.write(lock.without(f.read(), set(site.have)))
     return bool(lines.strip())
 
 

@@ -36,6 +36,16 @@ def read(path: str) -> dict[str, Pin]:
     return out
 
 
+def without(text: str, names: set[str]) -> str:
+    """Requirements as they are, markers and all, but for some names."""
+    kept = []
+    for line in text.replace("\\\n", "\x00").splitlines():
+        m = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", line)
+        if not m or normalise(m[1]) not in names:
+            kept.append(line.replace("\x00", "\\\n") + "\n")
+    return "".join(kept)
+
+
 def write(path: str, pins: dict[str, Pin]) -> None:
     """In the form that manifests have, so that equal ones are equal bytes."""
     with open(path, "w") as f:
