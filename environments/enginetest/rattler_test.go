@@ -29,10 +29,6 @@ func newRattler(t *testing.T, w *World) Engine {
 	return &rattler{t: t, w: w, tool: RealTools(t)}
 }
 
-type condaPackage struct {
-	Name, Version, Build, URL, SHA256 string
-}
-
 // run asks conda.py one thing.
 func (r *rattler) run(ctx context.Context, verb string, job map[string]any) (json.RawMessage, error) {
 	dir := r.t.TempDir()

@@ -32,9 +32,11 @@ func (p Package) pack() []byte {
 	member := func(name string, data []byte) {
 		// Installers read the archive while it arrives: the length goes before the data.
 		h := &zip.FileHeader{
-			Name: name, Method: zip.Store, CRC32: crc32.ChecksumIEEE(data), ModifiedDate: 43<<9 | 11<<5 | 14,
+			Name: name, Method: zip.Store, CRC32: crc32.ChecksumIEEE(data),
 			CompressedSize64: uint64(len(data)), UncompressedSize64: uint64(len(data)),
 		}
+		//lint:ignore SA1019 CreateRaw writes this field, and not Modified
+		h.ModifiedDate = 43<<9 | 11<<5 | 14
 		w, err := z.CreateRaw(h)
 		if err == nil {
 			_, err = w.Write(data)
