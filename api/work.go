@@ -25,6 +25,7 @@ type Applied struct {
 type Result struct {
 	ID      string          `json:"id"`
 	Serving bool            `json:"serving"` // false: it failed, and the setup before it still serves
+	Partly  bool            `json:"partly"`  // it serves, and a notice says what of it could not be had
 	Notices []notice.Notice `json:"notices"`
 	Logins  []Login         `json:"logins,omitempty"` // passwords that were made up; shown this once
 }

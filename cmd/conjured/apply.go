@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/conjuring/conjured/api"
 	"github.com/conjuring/conjured/client"
 	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
 )
 
 func newApply(g *global) *cobra.Command {
@@ -18,7 +21,8 @@ func newApply(g *global) *cobra.Command {
 		Short: "Make a folder the class of the running daemon",
 		Long: `apply reads the folder and gives it to the daemon that runs on this machine. The
 class that serves goes on until everything new has been built and tested; if anything
-fails it stays as it was, and apply says why and exits with 1.`,
+fails it stays as it was, and apply says why and exits with 1. When only other kernels
+could not be made the class runs with the folder, and apply exits with 3.`,
 		Args: exactly("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runApply(cmd.Context(), g, args[0], detach)
@@ -90,6 +94,7 @@ func follow(ctx context.Context, t *terminal, c *client.Client, a api.Applied, d
 
 // wait draws progress until the outcome of the setup is known.
 func wait(ctx context.Context, t *terminal, c *client.Client, id string) (api.Result, error) {
+	began := time.Now()
 	draw, stop := context.WithCancel(ctx)
 	drawn := make(chan struct{})
 	go func() {
@@ -101,6 +106,9 @@ func wait(ctx context.Context, t *terminal, c *client.Client, id string) (api.Re
 		for e, err := range c.Events(draw) {
 			if err != nil {
 				break
+			}
+			if e.State != progress.Running && e.Time.Before(began) {
+				continue // the end of something before
 			}
 			b.take(e)
 			b.draw()
@@ -135,8 +143,14 @@ func report(t *terminal, r api.Result) error {
 		}
 		return errReported
 	}
-	if !t.json {
+	switch {
+	case r.Partly && !t.json:
+		t.print("The class runs with this folder now (setup %s), without what is named above.", short(r.ID))
+	case !t.json:
 		t.print("The class runs with this folder now (setup %s).", short(r.ID))
+	}
+	if r.Partly {
+		return errors.Join(errReported, errPartly)
 	}
 	return nil
 }

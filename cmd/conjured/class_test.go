@@ -26,6 +26,7 @@ type class struct {
 	bin        string
 	dir, state string
 	settings   string // the box's own settings, a file
+	images     string // what its images are called
 	url        string
 	listen     string
 	out        *lockedBuffer
@@ -82,7 +83,7 @@ func newClass(t testing.TB, dir string) *class {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &class{t: t, bin: bin, dir: dir, state: state, listen: addr, url: "http://" + addr, settings: state + ".yaml"}
+	c := &class{t: t, bin: bin, dir: dir, state: state, listen: addr, url: "http://" + addr, settings: state + ".yaml", images: testImages}
 	if err := os.WriteFile(c.settings, []byte(testSettings), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func newClass(t testing.TB, dir string) *class {
 func (c *class) start(args ...string) {
 	c.t.Helper()
 	c.out = &lockedBuffer{}
-	args = append([]string{"up", "--state", c.state, "--listen", c.listen, "--images", testImages, "--settings", c.settings}, args...)
+	args = append([]string{"up", "--state", c.state, "--listen", c.listen, "--images", c.images, "--settings", c.settings}, args...)
 	c.cmd = exec.Command(c.bin, append(args, c.dir)...)
 	c.cmd.Stdout, c.cmd.Stderr = c.out, c.out
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -90,7 +90,7 @@ func (b *box) Result(ctx context.Context, id string) (api.Result, error) {
 		return api.Result{}, err
 	}
 	r := api.Result{
-		ID: id, Serving: o.Verdict == appliance.Served || o.Verdict == appliance.Partly, Notices: o.Notices,
+		ID: id, Serving: o.Verdict == appliance.Served || o.Verdict == appliance.Partly, Partly: o.Verdict == appliance.Partly, Notices: o.Notices,
 	}
 	for _, l := range b.logins.take() {
 		r.Logins = append(r.Logins, api.Login(l))

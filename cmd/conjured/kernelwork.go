@@ -39,7 +39,7 @@ func (b *box) buildKernels(ctx context.Context, x appliance.Action, sink progres
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			failed = append(failed, notice.For(err)...)
+			failed = append(failed, about(w.Display, notice.For(err))...)
 			passing = passing || !inFolder(err) || unreachable(err)
 			continue
 		}
@@ -68,6 +68,17 @@ func (b *box) seeTo(ctx context.Context, w registry.Wanted, sink progress.Sink) 
 	settled, err := b.registry.Settle(ctx, w.Env)
 	b.trouble.note(settled)
 	return append(made.Notices, settled.Notices...), err
+}
+
+// about says in each notice which kernel it is about, unless it names the file.
+func about(display string, l notice.List) notice.List {
+	out := slices.Clone(l)
+	for i := range out {
+		if out[i].File == "" {
+			out[i].What = "the kernel " + display + ": " + out[i].What
+		}
+	}
+	return out
 }
 
 // unreachable tells whether the network is among the reasons: it may come back.

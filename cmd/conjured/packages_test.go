@@ -27,6 +27,10 @@ func TestPackages(t *testing.T) {
 	needs.All(t, needs.Docker(), needs.Root(), needs.Chromium(), needs.Debootstrap())
 	p := &week{}
 	p.class = newClass(t, copyFolder(t, "testdata/class"))
+	p.class.images = weekImages
+	t.Cleanup(func() {
+		_ = exec.Command("sh", "-c", "docker rmi -f $(docker images -q "+weekImages+" | sort -u)").Run() // what is in use stays
+	})
 	p.class.start()
 	p.class.waitOpen(10 * time.Minute)
 	p.openChannel(t)
@@ -53,6 +57,9 @@ func TestPackages(t *testing.T) {
 	p.class.t, p.browser.t = t, t
 }
 
+// weekImages are not those in which other tests run: its latest has other packages.
+const weekImages = "conjured-test/week"
+
 // week is one class and what stands around it.
 type week struct {
 	lesson
@@ -64,7 +71,7 @@ type week struct {
 // openChannel serves what the folder's files name as a mirror of conda's channels, with
 // the class image's own Python as its python, and starts the class anew with it.
 func (p *week) openChannel(t *testing.T) {
-	python, err := condatest.Python{Image: testImages + ":system"}.Package()
+	python, err := condatest.Python{Image: weekImages + ":system"}.Package()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,8 +221,7 @@ func (p *week) restart(t *testing.T) {
 	if out, err := p.runOf(t, p.amira, "geo", "import geopandas; print(geopandas.__version__)"); err != nil || !strings.Contains(out, "1.2") {
 		t.Errorf("a new kernel has %q, %v", out, err)
 	}
-	p.browser.open(p.class.url + "/user/amira/lab")
-	p.browser.see(30*time.Second, "geopandas")
+	p.browser.see(30*time.Second, "Restart the kernel geo to get geopandas 1.2")
 	p.browser.shot("packages-4-restart")
 	said := p.env(t, "diff", "geo", "previous", "current")
 	if !strings.Contains(said, "geopandas") || !strings.Contains(said, "1.2") {
@@ -246,7 +252,6 @@ func (p *week) back(t *testing.T) {
 	if out, err := p.runOf(t, p.amira, "geo", "import geopandas, tabulate; print(geopandas.__version__)"); err != nil || !strings.Contains(out, "1.1") {
 		t.Errorf("after reset a new kernel has %q, %v", out, err)
 	}
-	p.env(t, "promote", "geo")
 	p.channel.Offline(false)
 	p.env(t, "verify", "geo")
 }
@@ -257,6 +262,13 @@ func (p *week) oneFails(t *testing.T) {
 	said := p.apply(t, 3)
 	if !strings.Contains(said, "environment-bad.yml:3") || !strings.Contains(said, "no-such-package-at-all") {
 		t.Errorf("what failed is not named:\n%s", said)
+	}
+	if !strings.Contains(said, "env promote geo") {
+		t.Errorf("the folder's wish undid a rollback, or nothing was said:\n%s", said)
+	}
+	p.env(t, "promote", "geo")
+	if out, err := p.runOf(t, p.amira, "geo", "import geopandas; print(geopandas.__version__)"); err != nil || !strings.Contains(out, "1.2") {
+		t.Errorf("after promote a new kernel has %q, %v", out, err)
 	}
 	if got := p.names(t, p.amira); !slices.Contains(got, "fine") || slices.Contains(got, "bad") {
 		t.Errorf("amira sees %v", got)
@@ -279,7 +291,7 @@ func (p *week) gone(t *testing.T) {
 
 func (p *week) sealed(t *testing.T) {
 	p.class.eventually(5*time.Minute, "latest is sealed", func() bool { return p.class.idle(t) })
-	out, err := exec.Command("docker", "run", "--rm", "--network", "none", testImages+":latest", "jupyter", "kernelspec", "list").CombinedOutput()
+	out, err := exec.Command("docker", "run", "--rm", "--network", "none", weekImages+":latest", "jupyter", "kernelspec", "list").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -288,7 +300,7 @@ func (p *week) sealed(t *testing.T) {
 			t.Errorf("latest has no kernel %s:\n%s", name, out)
 		}
 	}
-	out, err = exec.Command("docker", "run", "--rm", "--network", "none", testImages+":latest",
+	out, err = exec.Command("docker", "run", "--rm", "--network", "none", weekImages+":latest",
 		"/opt/conjured/bin/launch", "geo@current", "python", "-c", "import geopandas; print(geopandas.__version__)").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "1.2") {
 		t.Errorf("%v\n%s", err, out)

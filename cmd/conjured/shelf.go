@@ -15,8 +15,9 @@ type shelf struct {
 	place  place
 	policy custom.Policy
 
-	mu   sync.Mutex
-	kept []shelved
+	mu     sync.Mutex
+	kept   []shelved
+	loaded shelved // the last saved copy that was asked for: without passwords
 }
 
 type shelved struct {
@@ -51,5 +52,14 @@ func (s *shelf) get(ctx context.Context, id string) (*custom.Folder, error) {
 	if f, ok := s.fresh(id); ok {
 		return f, nil
 	}
-	return custom.Load(ctx, s.place.setup(id), s.policy)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loaded.id == id {
+		return s.loaded.folder, nil
+	}
+	f, err := custom.Load(ctx, s.place.setup(id), s.policy)
+	if err == nil {
+		s.loaded = shelved{id, f}
+	}
+	return f, err
 }
