@@ -2,6 +2,8 @@ package enginetest
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -25,6 +27,16 @@ func Mixed(t *testing.T, engine func(*testing.T, *World) Engine) {
 	}
 	same(t, first, second)
 
+	t.Run("on another box", func(t *testing.T) {
+		other := *w
+		other.Root = roomLike(t, w.Root)
+		e := engine(t, &other)
+		q := plan(t, e, both)
+		if !bytes.Equal(p.Bytes, q.Bytes) {
+			t.Errorf("the same question was answered differently:\n%s\n%s", p.Bytes, q.Bytes)
+		}
+		same(t, first, install(t, e, q), w.Root, other.Root)
+	})
 	t.Run("beside another", func(t *testing.T) { mixedBeside(t, e, p) })
 	for name, ask := range map[string]Ask{
 		"clashes":    {Conda: []string{"tinydep"}, Pip: []string{"clashes"}},
@@ -45,4 +57,15 @@ func mixedBeside(t *testing.T, e Engine, before Plan) {
 		}
 	}
 	same(t, install(t, e, p), install(t, e, p))
+}
+
+// roomLike is a new directory whose path is as long as that of another, so that what
+// names its prefix can be compared.
+func roomLike(t *testing.T, root string) string {
+	t.Helper()
+	dir := filepath.Join(filepath.Dir(root), "9"+filepath.Base(root)[1:])
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -89,7 +89,7 @@ func pipInstalls(t *testing.T, e Engine) {
 }
 
 // same checks that two installations of one plan are the same, bytecode included.
-func same(t *testing.T, first, second string) {
+func same(t *testing.T, first, second string, roots ...string) {
 	t.Helper()
 	if first == second {
 		t.Fatal("installed twice in one place")
@@ -97,7 +97,7 @@ func same(t *testing.T, first, second string) {
 	if len(first) != len(second) {
 		t.Fatalf("%s and %s are not of one length: what names its prefix cannot be compared", first, second)
 	}
-	if d := Differ(Tree(t, first), Tree(t, second), Own); len(d) > 0 {
+	if d := Differ(Tree(t, first, roots...), Tree(t, second, roots...), Own); len(d) > 0 {
 		t.Errorf("two installations of one plan differ:\n%s", strings.Join(d, "\n"))
 	}
 }

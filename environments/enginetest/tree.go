@@ -26,8 +26,8 @@ func noise(n int) []byte {
 var inPrefix = regexp.MustCompile(`"sha256(_in_prefix)?": *"[0-9a-f]*"|(?m)(\.\./bin/[^,\n]*),sha256=[^,]*,\d+`)
 
 // Tree is the content of a prefix, by path: kind, mode and hash of every file. Where a
-// file names the prefix, another prefix of the same length gives the same.
-func Tree(t *testing.T, prefix string) map[string]string {
+// file names the prefix, or one of the roots, another one of the same length gives the same.
+func Tree(t *testing.T, prefix string, roots ...string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	err := filepath.WalkDir(prefix, func(path string, d fs.DirEntry, err error) error {
@@ -49,6 +49,9 @@ func Tree(t *testing.T, prefix string) map[string]string {
 		default:
 			b, err := os.ReadFile(path)
 			b = bytes.ReplaceAll(b, []byte(prefix), []byte("PREFIX"))
+			for _, r := range roots {
+				b = bytes.ReplaceAll(b, []byte(r), []byte("ROOT"))
+			}
 			if d.Name() == "RECORD" || strings.HasPrefix(name, "conda-meta/") {
 				b = inPrefix.ReplaceAll(b, []byte("$2"))
 			}
