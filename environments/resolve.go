@@ -42,6 +42,16 @@ func (b *Builder) resolve(ctx context.Context, s Spec, o ResolveOptions, install
 	}
 	var moved bool
 	out, err := b.attempt(ctx, s, w, mode, &g, sink)
+	for range maxSources {
+		built, bErr := b.fromSource(ctx, s, w, err, sink)
+		if bErr != nil {
+			err = bErr
+		}
+		if !built || bErr != nil {
+			break
+		}
+		out, err = b.attempt(ctx, s, w, mode, &g, sink)
+	}
 	relaxed := w
 	if clash(err) && relaxed.relax(s) == nil {
 		// The Lab set cannot stay exactly as it is: keep its roots, let the rest move.
