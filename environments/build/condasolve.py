@@ -29,7 +29,8 @@ from rattler.networking import MirrorMiddleware, RetryMiddleware
 from rattler.package import BuildString
 
 ANACONDA = "https://repo.anaconda.com/"
-SOLVING = datetime.timedelta(seconds=300)
+SOLVING = 120.0  # seconds for one choice
+CANCELLED = "has been cancelled"  # what rattler says of a choice that took too long
 LISTS = 300  # seconds for one file of a channel's list; conda-forge's largest has 50 MB
 SEARCH = 30.0  # seconds to look for the smallest set of lines that clash
 SUBDIRS = {"linux-x86_64": "linux-64", "linux-amd64": "linux-64", "linux-arm64": "linux-aarch64"}
@@ -102,7 +103,9 @@ class Solver:
         specs = [MatchSpec("%s[version='==%s',build='%s']" % (p["name"], p["version"], p["build"])) for p in self.ask.locked]
         return [r for r in await self.query(specs) if r.url in want] if specs else []
 
-    async def choose(self, specs: list[str], limits: list[str], locked: list[RepoDataRecord]) -> list[RepoDataRecord]:
+    async def choose(
+        self, specs: list[str], limits: list[str], locked: list[RepoDataRecord], seconds: float = 0
+    ) -> list[RepoDataRecord]:
         chosen: list[RepoDataRecord] = await solve(
             self.channels,
             [parse(s) for s in specs],
@@ -110,7 +113,7 @@ class Solver:
             platforms=self.subdirs,
             locked_packages=locked,
             virtual_packages=virtual(str(self.subdirs[0])),
-            timeout=SOLVING,
+            timeout=datetime.timedelta(seconds=seconds or SOLVING),
             exclude_newer=self.newest,
             timestamp_policy="allow-missing",
             constraints=[parse(s) for s in limits],
@@ -131,6 +134,8 @@ class Solver:
             say("step conda-solve")
             records = await self.choose(self.ask.specs, self.ask.constraints, locked)
         except SolverError as e:
+            if CANCELLED in str(e):
+                raise Failure("other", "choosing versions took longer than %d seconds" % SOLVING) from e
             why = await self.explain(str(e))
             self.lists.end()
             raise why from e
@@ -189,12 +194,14 @@ class Solver:
         end = time.monotonic() + SEARCH
         for item in list(items):
             rest = [i for i in items if i is not item]
-            if time.monotonic() > end or not rest:
+            left = end - time.monotonic()
+            if left < 0.1 or not rest:
                 break
             try:
-                await self.choose([s for s, limit in rest if not limit], [s for s, limit in rest if limit], [])
+                await self.choose([s for s, limit in rest if not limit], [s for s, limit in rest if limit], [], left)
             except SolverError as e:
-                items, message = rest, str(e)
+                if CANCELLED not in str(e):
+                    items, message = rest, str(e)
         return [s for s, _ in items], message
 
 
