@@ -98,6 +98,34 @@ func TestG4_courseRequirementsBecomeAKernel(t *testing.T) {
 	}
 }
 
+// Without internet a kernel can be made of what the image has: nothing has to be known of
+// an index.
+func TestKernelWithoutNetwork(t *testing.T) {
+	uv, python := realUV(t)
+	kernel, needed := wheeltest.Wheel{Name: "ipykernel", Version: "1", Requires: []string{"comm"}}, wheeltest.Wheel{Name: "comm", Version: "2"}
+	srv := httptest.NewServer(wheeltest.Index(kernel, needed))
+	defer srv.Close()
+	lab := filepath.Join(t.TempDir(), "lab")
+	for _, args := range [][]string{
+		{"venv", "-q", "--python", python, lab},
+		{"pip", "install", "-q", "--no-cache", "--compile-bytecode", "--python", lab, "--default-index", srv.URL + "/simple", "ipykernel"},
+	} {
+		if out, err := exec.Command(uv, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s", out)
+		}
+	}
+	x := newBox(t, t.TempDir(), "http://127.0.0.1:9/simple", lab)
+	x.b.c.LabLock = []byte("comm==2 --hash=sha256:" + needed.SHA256() + "\nipykernel==1 --hash=sha256:" + kernel.SHA256() + "\n")
+	g := x.use(t, Spec{Env: "geo", Image: "host"})
+	want, err := parseLock(x.b.c.LabLock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, g.Manifest.Packages); d != "" {
+		t.Error(d)
+	}
+}
+
 // One line more is the generation in use and something beside it, which costs next to
 // nothing; an upgrade moves what it is told to move.
 func TestOneLineMoreAndUpgrade(t *testing.T) {

@@ -95,6 +95,8 @@ def resolve(job: Job, site: Site) -> bool:
     if asked or not narrow:
         args = ["pip", "compile", "--python", site.python, "--no-build", "--no-sources", "--generate-hashes"]
         args += ["--no-header", "--no-annotate", "--quiet", *job.options, "-c", "constraints.txt", "-c", "provided.txt"]
+        if job.implicit and "--offline" in job.options:
+            args += ["--find-links", condameta.installed_stubs(os.path.join(job.lab, compose.PACKAGES), at("installed"))]
         if not uv(job, *args, "-o", "lock.txt", *given, "asked.txt"):
             return False
         found = {n: p for n, p in lock.read(at("lock.txt")).items() if n not in site.have}

@@ -72,19 +72,34 @@ def stubs(have: dict[str, Provided], folder: str) -> list[str]:
         stem = "%s-%s" % (name.replace("-", "_"), p.version.replace("-", "_"))
         path = os.path.join(folder, stem + "-py3-none-any.whl")
         if not os.path.exists(path):
-            info = stem + ".dist-info/"
             meta = "Metadata-Version: 2.1\nName: %s\nVersion: %s\n" % (p.name, p.version)
             meta += "".join("Provides-Extra: %s\n" % e for e in p.extras if re.fullmatch(r"[A-Za-z0-9._-]+", e))
-            with zipfile.ZipFile(path + ".part", "w") as z:
-                for file, text in (
-                    ("METADATA", meta),
-                    ("WHEEL", "Wheel-Version: 1.0\nGenerator: conjured\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
-                    ("RECORD", ""),
-                ):
-                    z.writestr(zipfile.ZipInfo(info + file), text)
-            os.replace(path + ".part", path)
+            stub(path, stem, meta)
         out.append("%s @ file://%s\n" % (name, path))
     return out
+
+
+def stub(path: str, stem: str, meta: str) -> None:
+    """A wheel with nothing but metadata."""
+    with zipfile.ZipFile(path + ".part", "w") as z:
+        for file, text in (
+            ("METADATA", meta),
+            ("WHEEL", "Wheel-Version: 1.0\nGenerator: conjured\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
+            ("RECORD", ""),
+        ):
+            z.writestr(zipfile.ZipInfo(stem + ".dist-info/" + file), text)
+    os.replace(path + ".part", path)
+
+
+def installed_stubs(packages: str, folder: str) -> str:
+    """A folder in which uv finds what is installed in a directory of packages: without a
+    network nothing else may know what the image's own packages need."""
+    os.makedirs(folder, exist_ok=True)
+    for path in glob.glob(os.path.join(packages, "*.dist-info", "METADATA")):
+        stem = os.path.basename(os.path.dirname(path)).removesuffix(".dist-info")
+        with open(path, encoding="utf-8", errors="replace") as f:
+            stub(os.path.join(folder, stem + "-py3-none-any.whl"), stem, f.read())
+    return folder
 
 
 def kernel(prefix: str) -> list[str]:
