@@ -407,6 +407,25 @@ func TestRattlerChoosesForEveryBox(t *testing.T) {
 	}
 }
 
+// A choice that takes too long is given up, and is not taken for one that does not exist.
+func TestRattlerGivesUp(t *testing.T) {
+	w, r := newChannel(t, condatest.Package{Name: "data", Version: "1", Noarch: "generic"}, condatest.Package{Name: "more", Version: "1", Depends: []string{"data"}})
+	cmd := exec.Command(r.tool.Python, "-I", "-c", `import asyncio, os, sys
+sys.path.insert(0, sys.argv[1])
+import condasolve as c
+c.SOLVING = 0.000001
+try:
+    asyncio.run(c.Solver(c.Ask(channels=["conda-forge"], specs=["more"], cache=sys.argv[2], mirror=sys.argv[3])).answer())
+except c.Failure as e:
+    print("failure:", e.fields["kind"], e.fields["message"], flush=True)
+os._exit(0)`, scripts, filepath.Join(w.Root, "cache"), w.Mirror)
+	cmd.Env = []string{"PATH=/usr/bin:/bin"}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "failure: other choosing versions took longer") {
+		t.Errorf("%s %v", out, err)
+	}
+}
+
 // rattler reads the explicit lists that are written.
 func TestRattlerReadsExplicit(t *testing.T) {
 	m := environments.Manifest{Platform: "linux-x86_64", Packages: []environments.Package{{
