@@ -232,9 +232,10 @@ func TestRattlerShards(t *testing.T) {
 	}}); err != nil {
 		t.Fatal(err)
 	}
-	index := exec.Command(RealTools(t).Python, "-I", "-c", `import asyncio, sys
+	index := exec.Command(RealTools(t).Python, "-I", "-c", `import asyncio, os, sys
 from rattler.index import index_fs
-asyncio.run(index_fs(sys.argv[1], write_zst=False, write_shards=True, force=True))`, filepath.Join(dir, "conda-forge"))
+asyncio.run(index_fs(sys.argv[1], write_zst=False, write_shards=True, force=True))
+os._exit(0)  # its threads do not survive an orderly end`, filepath.Join(dir, "conda-forge"))
 	if out, err := index.CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
