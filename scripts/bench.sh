@@ -33,6 +33,9 @@ else
 fi
 CONJURED_BENCH=$PWD/doc/benchmarks.md CONJURED_BENCH_PEER=$peer CONJURED_BENCH_ENGINE=$engine CONJURED_TEST_NEEDS=docker,root,debootstrap \
 	go test ./cmd/conjured -run '^TestMeasure$' -count=1 -timeout 40m -v
+CONJURED_BENCH_ENVIRONMENTS=$peer/environments.md CONJURED_TEST_NEEDS=docker,root,debootstrap \
+	go test ./cmd/conjured -run '^TestMeasureEnvironments$' -count=1 -timeout 40m -v
+cat "$peer/environments.md" >>doc/benchmarks.md
 CONJURED_BENCH_DOOR=$peer/door.md CONJURED_BENCH_PEER=$peer go test ./gateway -run '^TestMeasureDoor$' -count=1 -timeout 20m -v
 cat "$peer/door.md" >>doc/benchmarks.md
 go test ./gateway ./users ./custom ./environments -run '^$' -bench . -benchtime 1s | tee .cache/bench/packages.txt
