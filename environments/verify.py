@@ -189,7 +189,11 @@ def compute() -> None:
     try:
         kc.wait_for_ready(timeout=LIMIT / 2)
         seen: list[str] = []
-        kc.execute_interactive("1+1", timeout=LIMIT / 2, output_hook=lambda m: seen.append(m["content"].get("data", {}).get("text/plain", "")))
+
+        def show(message: dict[str, Any]) -> None:
+            seen.append(message["content"].get("data", {}).get("text/plain", ""))
+
+        kc.execute_interactive("1+1", timeout=LIMIT / 2, output_hook=show)
         if "2" not in " ".join(seen).split():
             raise RuntimeError("1+1 gave %r" % seen)
     finally:

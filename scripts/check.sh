@@ -18,7 +18,8 @@ cd hub/python
 "$py/ruff" check --quiet .
 "$py/ruff" format --check --quiet .
 "$py/mypy" conjured_hub conjured_server
-"$py/ruff" check --quiet --isolated --select E,F,W,B --line-length 130 ../../environments/build ../../layers/image ../../internal/condatest
+"$py/ruff" check --quiet --isolated --select E,F,W,B --line-length 130 ../../environments/build ../../environments/verify.py ../../layers/image ../../internal/condatest
 "$py/mypy" ../../environments/build/*.py
+"$py/mypy" ../../environments/verify.py
 "$py/mypy" ../../internal/condatest/pack.py
 "$py/python" -m pytest -q -p no:cacheprovider

@@ -192,6 +192,9 @@ func (b *box) packagesMoved(m registry.Move) {
 	if b.owner == nil || b.hub == nil {
 		return // at boot everything is looked at anyway
 	}
+	if m.Env == environments.Base {
+		b.refreshStatics()
+	}
 	if err := b.owner.Recheck(ctx); err != nil && !errors.Is(err, appliance.ErrStopped) {
 		b.log.Warn("cannot have the world looked at", "error", err)
 	}
@@ -200,17 +203,22 @@ func (b *box) packagesMoved(m registry.Move) {
 }
 
 // baseMoved writes down that the serving setup has these packages now, so that the next
-// start leaves them as they are.
+// start leaves them as they are. Packages that were made for a setup have their record
+// already, and those that somebody rolled back from do not come back by themselves: what
+// is left are those of `env update`.
 func (b *box) baseMoved(g environments.Generation) {
 	s := b.serving.Load()
 	if s == nil {
 		return
 	}
-	v := environmentRecord{Number: g.Number, ID: g.ID, Image: g.Image}
-	if err := writeJSON(b.records.environmentFile(s.EnvironmentKey()), v); err != nil {
+	known, err := b.records.hasEnvironment(g.ID)
+	if err == nil && !known {
+		v := environmentRecord{Number: g.Number, ID: g.ID, Image: g.Image}
+		err = writeJSON(b.records.environmentFile(s.EnvironmentKey()), v)
+	}
+	if err != nil {
 		b.log.Warn("the next start may not find the packages in use", "error", err)
 	}
-	b.refreshStatics()
 }
 
 // settleBase puts what was made for a setup into use, if the policy lets it and nobody

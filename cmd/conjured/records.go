@@ -48,6 +48,21 @@ func (r records) environment(key string) (environmentRecord, error) {
 	return v, err
 }
 
+// hasEnvironment tells whether packages with this identity were made for a setup.
+func (r records) hasEnvironment(id string) (bool, error) {
+	names, err := filepath.Glob(filepath.Join(r.dir, "environment-*.json"))
+	if err != nil {
+		return false, err
+	}
+	for _, n := range names {
+		var v environmentRecord
+		if err := readJSON(n, &v); err == nil && v.ID == id { // one that cannot be read is made again
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // forget makes a setup's image and environment unknown, so that they are made again.
 func (r records) forget(s appliance.Setup) error {
 	for _, f := range []string{r.imageFile(s.Image), r.environmentFile(s.EnvironmentKey())} {
