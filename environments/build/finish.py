@@ -6,8 +6,8 @@ so that it is the same bytes in every generation and for every way to get it. Py
 puts the true path into tracebacks itself.
 
 Only the Python that will read bytecode can write it. Where that is not the image's, this
-is run once more, as `GENERATION/bin/python -I -S finish.py TODO`, without network and
-with nothing to write to but the generation. TODO is a JSON list of jobs of compile_many.
+is run once more, as `GENERATION/bin/python -I -S finish.py JOBS`, without network and
+with nothing to write to but the generation. JOBS is a JSON list of jobs of compile_many.
 """
 
 import configparser
