@@ -140,7 +140,16 @@ func (o ownPasswords) Reset(ctx context.Context, user string) (string, error) {
 
 // endLogins is not what a password fails by: without the hub nobody can use what it
 // gave out, and the account's mark ends the browsers' logins when it is back.
+//
+// The hub looks at the mark two seconds after the last time (auth_refresh_age), and until
+// then an old cookie gets a new token: those end when that time is over. Who has logged
+// in with the new password meanwhile gets another one by the cookie, and notices nothing.
 func (o ownPasswords) endLogins(ctx context.Context, user, keep string) {
+	o.endTokens(ctx, user, keep)
+	time.AfterFunc(3*time.Second, func() { o.endTokens(context.WithoutCancel(ctx), user, keep) })
+}
+
+func (o ownPasswords) endTokens(ctx context.Context, user, keep string) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if err := o.b.hub.EndLogins(ctx, user, keep); err != nil {
