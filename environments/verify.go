@@ -211,15 +211,27 @@ func (s Spec) judge(t tried) notice.Notice {
 	case "consistent":
 		n.Code, n.What = "environment-inconsistent", "the packages do not fit together: "+detail
 	case "kernel":
-		n.Code, n.What = "environment-kernel", "a notebook cannot compute 1+1 with these packages: "+detail
+		n.Code, n.What = "environment-kernel", "a notebook cannot compute 1+1 with these packages: "+cause(t.Detail)
 	case "server", "singleuser":
-		n.Code, n.What = "environment-server", "JupyterLab does not start with these packages: "+detail
+		n.Code, n.What = "environment-server", "JupyterLab does not start with these packages: "+cause(t.Detail)
 	default:
 		n.Code, n.What = "environment-failed", "the packages failed a test: "+detail
 	}
 	n.File = s.lastFile()
 	n.Do = "take out the line of " + cmp.Or(n.File, "requirements.txt") + " that was added last, then apply the folder again"
 	return n
+}
+
+var pythonError = regexp.MustCompile(`(?m)^[A-Za-z_][A-Za-z0-9_.]*(Error|Exception): .+$`)
+
+// cause finds in what a program printed why it failed: the first exception of Python's,
+// since the later ones follow from it, else the end.
+func cause(output string) string {
+	if line := pythonError.FindString(output); line != "" {
+		return short(line)
+	}
+	words := []rune(strings.Join(strings.Fields(output), " "))
+	return string(words[max(len(words)-300, 0):])
 }
 
 // lastFile is the file whose lines come last, "" when there are none.

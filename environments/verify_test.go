@@ -7,6 +7,20 @@ import (
 	"github.com/conjuring/conjured/notice"
 )
 
+func TestCause(t *testing.T) {
+	const died = "Debugger warning: frozen modules\nTraceback (most recent call last):\n  File \"x.py\", line 12, in <module>\n" +
+		"ModuleNotFoundError: No module named 'pkg_resources'\nTraceback (most recent call last):\nRuntimeError: Kernel died\n"
+	for output, want := range map[string]string{
+		died:                "ModuleNotFoundError: No module named 'pkg_resources'",
+		"the\nserver ended": "the server ended",
+		strings.Repeat("noise ", 100) + "the end": strings.Repeat("noise ", 100)[600-293:] + "the end",
+	} {
+		if got := cause(output); got != want {
+			t.Errorf("%.40q: %q", output, got)
+		}
+	}
+}
+
 func TestJudge(t *testing.T) {
 	s := Spec{Requirements: []Requirement{{Name: "opencv-python", Spec: "opencv-python", File: "requirements.txt", Line: 4}}}
 	for _, c := range []struct {

@@ -72,9 +72,10 @@ func (m *packages) apply() {
 	}
 }
 
-// hot adds a pure-Python package, whose file is in the store, while a kernel runs.
+// hot adds a pure-Python package, whose file is in the store, while a kernel runs. There
+// never was a generation with just this one.
 func (m *packages) hot() {
-	m.class.write("requirements.txt", science+"cowsay\n")
+	m.class.write("requirements.txt", science+"cowsay\nhumanize\n")
 	m.apply()
 	m.class.write("requirements.txt", science)
 	m.apply()
@@ -145,7 +146,7 @@ func (m *packages) rollback() {
 
 // disk is what one more package costs on the disk.
 func (m *packages) disk() {
-	gens, _ := filepath.Glob(filepath.Join(m.class.state, "env", "gen", "base", "*"))
+	gens, _ := filepath.Glob(filepath.Join(m.class.state, "env", "gen", "base", "[0-9]*"))
 	slices.SortFunc(gens, func(a, b string) int {
 		x, _ := strconv.Atoi(filepath.Base(a))
 		y, _ := strconv.Atoi(filepath.Base(b))
@@ -269,6 +270,7 @@ func (m *packages) noChange() {
 	}
 	m.apply()
 	m.settle()
+	m.class.cli("env", "update", "--all") // forgets what was rolled back from, as the folder asks for what is in use
 	var best time.Duration
 	newest := newestChange(m.t, m.class.state)
 	for range 3 {
@@ -329,7 +331,7 @@ func (m *packages) reset() {
 	}
 	own := wheeltest.Index(wheels...)
 	index := onBridge(m.t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if name, ok := strings.CutPrefix(r.URL.Path, "/simple/"); ok && !strings.HasPrefix(name, "pack") {
+		if name, ok := strings.CutPrefix(r.URL.Path, "/simple/"); ok && !(strings.HasPrefix(name, "pack0") || strings.HasPrefix(name, "pack1")) {
 			http.Redirect(w, r, "https://pypi.org"+r.URL.Path, http.StatusFound) // ipykernel is the real one
 			return
 		}
@@ -357,7 +359,7 @@ func (m *packages) reset() {
 		_, err := b.Rebuild(m.t.Context(), spec, made.Generation.Manifest, progress.Discard)
 		m.must(err)
 	})
-	m.add(fmt.Sprintf("reset of an environment of 100 packages that lost %d, offline", len(broken)), seconds(d), "10 s")
+	m.add(fmt.Sprintf("reset of an environment of 100 packages that lost %d directories, offline", len(broken)), seconds(d), "10 s")
 }
 
 // onBridge serves h where containers on the default bridge reach it.
