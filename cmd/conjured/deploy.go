@@ -144,7 +144,7 @@ func groupID(args map[string]string) int {
 func (b *box) Observe(ctx context.Context) (appliance.Actual, error) {
 	a := appliance.Actual{
 		Roster: readWord(b.place.join("users", "applied")), Content: readWord(b.place.join("content", "published")),
-		Kernels: readWord(b.place.join("kernels")), Sealed: readWord(b.place.join("sealed")),
+		Kernels: readWord(b.place.join("kernels")), Sealed: b.sealedKey(),
 		Images: map[string]bool{}, Environments: map[string]bool{},
 	}
 	if err := b.observeBuilt(ctx, &a); err != nil {

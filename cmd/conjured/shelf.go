@@ -53,13 +53,17 @@ func (s *shelf) get(ctx context.Context, id string) (*custom.Folder, error) {
 		return f, nil
 	}
 	s.mu.Lock()
+	last := s.loaded
+	s.mu.Unlock()
+	if last.id == id {
+		return last.folder, nil
+	}
+	f, err := custom.Load(ctx, s.place.setup(id), s.policy) // long, for gigabytes: nobody waits for the shelf
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.loaded.id == id {
-		return s.loaded.folder, nil
-	}
-	f, err := custom.Load(ctx, s.place.setup(id), s.policy)
-	if err == nil {
-		s.loaded = shelved{id, f}
-	}
-	return f, err
+	s.loaded = shelved{id, f}
+	return f, nil
 }

@@ -183,6 +183,9 @@ func (b *box) buildImage(ctx context.Context, x appliance.Action, sink progress.
 // noteSystem writes down which packages an image has that was built or found.
 func (b *box) noteSystem(ctx context.Context, image string) error {
 	apt, err := b.images.AptManifest(ctx, image)
+	if ctx.Err() != nil {
+		return ctx.Err() // given up, which says nothing about the image
+	}
 	if err != nil { // of a base that is no Debian as we know it: it works all the same
 		b.log.Warn("it is not known which packages the system has", "error", err)
 	}
@@ -250,7 +253,17 @@ func (b *box) seal(ctx context.Context, x appliance.Action, sink progress.Sink) 
 	if now, err := b.store.Sealed(); err != nil || now.ID != s.ID {
 		return nil, errors.Join(err, errors.New("another generation came into use while the image was completed"))
 	}
-	return nil, writeFile(b.place.join("sealed"), []byte(x.Setup.SealKey()), 0o600)
+	return nil, writeFile(b.place.join("sealed"), []byte(x.Setup.SealKey()+" "+s.ID), 0o600)
+}
+
+// sealedKey is what latest was completed for, "" when a label has moved since. What lies
+// on the disk is compared, so that a move is noticed whatever happened right after it.
+func (b *box) sealedKey() string {
+	key, id, _ := strings.Cut(readWord(b.place.join("sealed")), " ")
+	if s, err := b.store.Sealed(); err != nil || s.ID != id {
+		return ""
+	}
+	return key
 }
 
 // calm waits until no server has been starting for as long as d, half an hour at most:
