@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"environments/enginetest":     {"internal/condatest", "internal/needs", "internal/roughnet", "internal/wheeltest"},
 	"internal/condatest":          {"internal/roughnet"},
 	"internal/roughnet":           {},
+	"internal/gitenvtest":         {},
 	"systemd":                     {},
 	"cmd/conjured":                {"*"},
 }

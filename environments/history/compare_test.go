@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/conjuring/conjured/internal/gitenvtest"
 )
 
 func TestCompare(t *testing.T) {
@@ -61,7 +63,7 @@ func TestBundle(t *testing.T) {
 		t.Fatal(err)
 	}
 	back := open(t)
-	if got, err := back.Import(t.Context(), clone(t, to).dir); err != nil || len(got.Environments) != 1 {
+	if got, err := back.Import(t.Context(), gitenvtest.Clone(t, to).Dir); err != nil || len(got.Environments) != 1 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	if state(t, back) != state(t, r) {

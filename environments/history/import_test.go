@@ -12,28 +12,29 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/conjuring/conjured/internal/gitenvtest"
 	"github.com/conjuring/conjured/notice"
 )
 
 const oldSpec = "channels:\n  - conda-forge\nenv:\n  - python\n"
 
 // oldRepository has two environments, one with a dash, tags and labels on several days.
-func oldRepository(t *testing.T) *oldTool {
-	o := initOld(t)
-	o.spec("default", oldSpec)
-	o.spec("my-maps", oldSpec)
+func oldRepository(t *testing.T) *gitenvtest.Tool {
+	o := gitenvtest.Init(t)
+	o.Spec("default", oldSpec)
+	o.Spec("my-maps", oldSpec)
 	for i, v := range []string{"3.9.1", "3.9.2", "3.9.3"} {
-		o.when = o.when.Add(20 * time.Hour)
-		o.resolve("default", "python-"+v+"-0", "zlib-1.2-1")
-		for _, tag := range o.autotag() {
-			o.autolabel(tag)
+		o.When = o.When.Add(20 * time.Hour)
+		o.Resolve("default", "python-"+v+"-0", "zlib-1.2-1")
+		for _, tag := range o.Autotag() {
+			o.Autolabel(tag)
 		}
 		if i == 0 { // its resolve skips such a name today, but older ones tagged it
-			o.resolve("my-maps", "python-"+v+"-0")
-			o.git("tag", "-m", "x", "env-my-maps-2019_05_07", "manifest/my-maps")
-			o.git("checkout", "-q", "my-maps")
-			o.write("labels/next.txt", "env-my-maps-2019_05_07\n")
-			o.git("commit", "-q", "-m", "label")
+			o.Resolve("my-maps", "python-"+v+"-0")
+			o.Git("tag", "-m", "x", "env-my-maps-2019_05_07", "manifest/my-maps")
+			o.Git("checkout", "-q", "my-maps")
+			o.Write("labels/next.txt", "env-my-maps-2019_05_07\n")
+			o.Git("commit", "-q", "-m", "label")
 		}
 	}
 	return o
@@ -42,7 +43,7 @@ func oldRepository(t *testing.T) *oldTool {
 func TestK1_import(t *testing.T) {
 	t.Parallel()
 	o, r := oldRepository(t), open(t)
-	got, err := r.Import(t.Context(), o.dir)
+	got, err := r.Import(t.Context(), o.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,18 +83,18 @@ func TestK1_import(t *testing.T) {
 func TestImportAgain(t *testing.T) {
 	t.Parallel()
 	o, r := oldRepository(t), open(t)
-	if _, err := r.Import(t.Context(), o.dir); err != nil {
+	if _, err := r.Import(t.Context(), o.Dir); err != nil {
 		t.Fatal(err)
 	}
 	before := state(t, r)
 	bare := filepath.Join(t.TempDir(), "bare")
-	o.git("clone", "-q", "--bare", o.dir, bare)
+	o.Git("clone", "-q", "--bare", o.Dir, bare)
 	got, err := r.Import(t.Context(), bare)
 	if err != nil || len(got.Environments) != 2 || got.Environments[0].Changed || state(t, r) != before {
 		t.Errorf("%+v, %v", got, err)
 	}
 	putManifest(t, r, "default", "python-4-0")
-	got, err = r.Import(t.Context(), clone(t, bare).dir)
+	got, err = r.Import(t.Context(), gitenvtest.Clone(t, bare).Dir)
 	if err != nil || len(got.Environments) != 1 || got.Environments[0].Env != "my_maps" || !has(got.Notices, "import-here-already") {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -111,12 +112,12 @@ func TestImportClone(t *testing.T) {
 	t.Parallel()
 	o, r := oldRepository(t), open(t)
 	to := filepath.Join(t.TempDir(), "clone")
-	o.git("clone", "-q", o.dir, to)
+	o.Git("clone", "-q", o.Dir, to)
 	if got, err := r.Import(t.Context(), to); err != nil || len(got.Environments) != 2 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	shallow := filepath.Join(t.TempDir(), "shallow")
-	o.git("clone", "-q", "--depth=1", "--no-single-branch", "file://"+o.dir, shallow)
+	o.Git("clone", "-q", "--depth=1", "--no-single-branch", "file://"+o.Dir, shallow)
 	r = open(t)
 	if got, err := r.Import(t.Context(), shallow); err != nil || len(got.Environments) != 2 || !has(got.Notices, "import-history-cut") {
 		t.Errorf("%+v, %v", got, err)
@@ -128,7 +129,7 @@ func TestImportClone(t *testing.T) {
 func TestK4_exportForTheOldTool(t *testing.T) {
 	t.Parallel()
 	o, r := oldRepository(t), open(t)
-	if _, err := r.Import(t.Context(), o.dir); err != nil {
+	if _, err := r.Import(t.Context(), o.Dir); err != nil {
 		t.Fatal(err)
 	}
 	tag := putManifest(t, r, "default", "python-3.14.0-h1_0_cp314")
@@ -143,33 +144,33 @@ func TestK4_exportForTheOldTool(t *testing.T) {
 	if err := r.Export(t.Context(), to); err != nil {
 		t.Fatal(err)
 	}
-	old := clone(t, to)
+	old := gitenvtest.Clone(t, to)
 	date := tag.Date
 	want := map[string]string{
 		"default/current": date, "default/previous": "2019_05_09", "default/latest": date, "course/latest": date,
 		"my_maps/next": "2019_05_07", "my_maps/latest": "2019_05_07",
 	}
-	if d := cmp.Diff(want, old.deploy()); d != "" {
+	if d := cmp.Diff(want, old.Deploy()); d != "" {
 		t.Error(d)
 	}
-	if again := old.autotag(); len(again) > 0 {
+	if again := old.Autotag(); len(again) > 0 {
 		t.Errorf("it would tag %v once more", again)
 	}
-	old.resolve("default", "python-3.14.1-0")
-	tags := old.autotag()
+	old.Resolve("default", "python-3.14.1-0")
+	tags := old.Autotag()
 	if len(tags) != 1 {
 		t.Fatal(tags)
 	}
-	old.autolabel(tags[0])
-	old.deploy()
-	if got, err := r.Import(t.Context(), old.dir); err != nil || len(got.Environments) != 3 { // ours, gone on with
+	old.Autolabel(tags[0])
+	old.Deploy()
+	if got, err := r.Import(t.Context(), old.Dir); err != nil || len(got.Environments) != 3 { // ours, gone on with
 		t.Errorf("%+v, %v", got, err)
 	}
 	if set, err := r.Labels(t.Context(), "default"); err != nil || set["next"] != tags[0] {
 		t.Errorf("%v, %v", set, err)
 	}
 	back := open(t)
-	if got, err := back.Import(t.Context(), old.dir); err != nil || len(got.Environments) != 3 || got.Environments[1].Labels["next"] != tags[0] {
+	if got, err := back.Import(t.Context(), old.Dir); err != nil || len(got.Environments) != 3 || got.Environments[1].Labels["next"] != tags[0] {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if err := r.Export(t.Context(), to); !errors.Is(err, ErrThere) {
@@ -183,34 +184,34 @@ func TestK4_exportForTheOldTool(t *testing.T) {
 func TestImportHostile(t *testing.T) {
 	t.Parallel()
 	o, r := oldRepository(t), open(t)
-	o.git("checkout", "-q", "default")
-	if err := os.Symlink("/etc/passwd", filepath.Join(o.dir, "apt.txt")); err != nil {
+	o.Git("checkout", "-q", "default")
+	if err := os.Symlink("/etc/passwd", filepath.Join(o.Dir, "apt.txt")); err != nil {
 		t.Fatal(err)
 	}
-	o.git("add", "apt.txt")
-	o.write("users.csv", "ada,secret\n")
-	o.write("srv/jupyterhub_config.py", "c = 1\n")
-	o.write("requirements.txt", "numpy\nghp_"+strings.Repeat("a", 36)+"\n")
-	o.write("runtime.txt", strings.Repeat("x", maxFile+1))
-	o.write("start", "#!/bin/sh\n")
-	o.git("update-index", "--chmod=+x", "start")
-	o.git("update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("1", 40)+",uv.lock")
-	o.write("labels/current.txt", "env-other-2020_01_01")
-	o.git("commit", "-q", "-m", "token=abcdefgh12345678\x01")
+	o.Git("add", "apt.txt")
+	o.Write("users.csv", "ada,secret\n")
+	o.Write("srv/jupyterhub_config.py", "c = 1\n")
+	o.Write("requirements.txt", "numpy\nghp_"+strings.Repeat("a", 36)+"\n")
+	o.Write("runtime.txt", strings.Repeat("x", maxFile+1))
+	o.Write("start", "#!/bin/sh\n")
+	o.Git("update-index", "--chmod=+x", "start")
+	o.Git("update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("1", 40)+",uv.lock")
+	o.Write("labels/current.txt", "env-other-2020_01_01")
+	o.Git("commit", "-q", "-m", "token=abcdefgh12345678\x01")
 	mark := filepath.Join(t.TempDir(), "ran")
-	o.git("config", "core.fsmonitor", "touch "+mark)
-	o.git("config", "core.hooksPath", "/nonexistent")
-	o.git("config", "extensions.partialClone", "evil")
-	o.git("config", "remote.evil.url", "ext::touch "+mark)
+	o.Git("config", "core.fsmonitor", "touch "+mark)
+	o.Git("config", "core.hooksPath", "/nonexistent")
+	o.Git("config", "extensions.partialClone", "evil")
+	o.Git("config", "remote.evil.url", "ext::touch "+mark)
 	for name, data := range map[string]string{"objects/info/alternates": "/var/lib\n", "refs/heads/--x": strings.Repeat("1", 40), "refs/heads/gone": strings.Repeat("2", 40) + "\n"} {
-		if err := os.WriteFile(filepath.Join(o.dir, ".git", name), []byte(data), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(o.Dir, ".git", name), []byte(data), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink("/etc/passwd", filepath.Join(o.dir, ".git/refs/heads/link")); err != nil {
+	if err := os.Symlink("/etc/passwd", filepath.Join(o.Dir, ".git/refs/heads/link")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := r.Import(t.Context(), o.dir)
+	got, err := r.Import(t.Context(), o.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,15 +249,15 @@ func TestImportDamaged(t *testing.T) {
 	if err := os.WriteFile(huge, bytes.Repeat([]byte("x"), maxFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o.git("checkout", "-q", "-b", "huge")
-	o.git("commit", "-q", "--allow-empty", "-F", huge)
-	if _, err := r.Import(t.Context(), o.dir); notice.For(err)[0].Code != "import-refused" || !strings.Contains(notice.For(err)[0].What, "larger") {
+	o.Git("checkout", "-q", "-b", "huge")
+	o.Git("commit", "-q", "--allow-empty", "-F", huge)
+	if _, err := r.Import(t.Context(), o.Dir); notice.For(err)[0].Code != "import-refused" || !strings.Contains(notice.For(err)[0].What, "larger") {
 		t.Error(err)
 	}
-	o.git("checkout", "-q", "default")
-	o.git("branch", "-q", "-D", "huge")
-	o.git("gc", "-q")
-	packs, _ := filepath.Glob(filepath.Join(o.dir, ".git/objects/pack/*.pack"))
+	o.Git("checkout", "-q", "default")
+	o.Git("branch", "-q", "-D", "huge")
+	o.Git("gc", "-q")
+	packs, _ := filepath.Glob(filepath.Join(o.Dir, ".git/objects/pack/*.pack"))
 	data, err := os.ReadFile(packs[0])
 	if err != nil {
 		t.Fatal(err)
@@ -265,7 +266,7 @@ func TestImportDamaged(t *testing.T) {
 	if err := os.WriteFile(packs[0], bytes.Replace(data, data[len(data)/2:len(data)/2+4], []byte{1, 2, 3, 4}, 1), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Import(t.Context(), o.dir); notice.For(err)[0].Code != "import-refused" {
+	if _, err := r.Import(t.Context(), o.Dir); notice.For(err)[0].Code != "import-refused" {
 		t.Error(err)
 	}
 	if envs, err := r.Environments(t.Context()); err != nil || len(envs) != 0 {
@@ -291,8 +292,8 @@ func TestK2_names(t *testing.T) {
 
 // A branch that is no environment is passed over; a repository of such only is said so.
 func TestImportNothing(t *testing.T) {
-	o, r := initOld(t), open(t)
-	got, err := r.Import(t.Context(), o.dir)
+	o, r := gitenvtest.Init(t), open(t)
+	got, err := r.Import(t.Context(), o.Dir)
 	if err != nil || len(got.Environments) != 0 || !has(got.Notices, "import-nothing") {
 		t.Errorf("%+v, %v", got, err)
 	}
