@@ -79,6 +79,7 @@ func New(c Config) (*Builder, error) {
 			*d.field = d.value
 		}
 	}
+	c.Runner = newBounded(c.Runner, c.Store)
 	return &Builder{c: c, turn: make(chan struct{}, 1), upgraded: map[string]string{}}, nil
 }
 

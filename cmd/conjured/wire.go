@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/conjuring/conjured/api"
 	"github.com/conjuring/conjured/appliance"
 	"github.com/conjuring/conjured/custom"
@@ -77,11 +79,24 @@ func (h homeMaker) Prepare(ctx context.Context, a hub.Account) (string, error) {
 type containerRunner struct{ engine *engine.Engine }
 
 func (r containerRunner) Run(ctx context.Context, c environments.Command) (int, error) {
+	return r.engine.Run(ctx, buildSpec(c), c.Output)
+}
+
+// buildSpec is the container of a command. What runs there unpacks, and may be, what
+// strangers made: it gets no right that it does not need. A package that asks for all the
+// memory must not take it from the students, and goes before any of their servers does.
+func buildSpec(c environments.Command) engine.Spec {
 	s := engine.Spec{
 		Image: c.Image, Entrypoint: c.Args[:1], Cmd: c.Args[1:], Env: c.Env, User: c.User,
 		Labels: map[string]string{engine.LabelRole: "build"}, ReadOnly: true, Init: true,
-		CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"},
-		Tmpfs: map[string]string{"/tmp": "mode=1777,size=1g,exec"}, Pids: 1024,
+		CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"}, Pids: 1024,
+		Tmpfs:       map[string]string{"/tmp": "mode=1777,size=1g,exec,nosuid,nodev"},
+		OOMScoreAdj: 500, Ulimits: []engine.Ulimit{{Name: "core"}},
+	}
+	var m unix.Sysinfo_t
+	if unix.Sysinfo(&m) == nil {
+		s.Memory = int64(m.Totalram) * int64(m.Unit) / 4 * 3
+		s.MemorySwap = s.Memory
 	}
 	if !c.Network {
 		s.Network = "none"
@@ -89,7 +104,7 @@ func (r containerRunner) Run(ctx context.Context, c environments.Command) (int, 
 	for _, m := range c.Mounts {
 		s.Mounts = append(s.Mounts, engine.Mount{Source: m.Host, Target: m.Container, ReadOnly: m.ReadOnly, NoCreate: true})
 	}
-	return r.engine.Run(ctx, s, c.Output)
+	return s
 }
 
 // serverSpec is what the override adds to each student's container. The mounts of the

@@ -1,0 +1,102 @@
+package environments
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/conjuring/conjured/notice"
+)
+
+// What a container may take at most. Both times are far beyond what the largest
+// environment needs on the slowest box: they are for what never ends.
+const (
+	longestOnline  = 2 * time.Hour
+	longestOffline = 30 * time.Minute
+	leastFree      = 128 << 20 // bytes that stay on the disk, for the students' files
+)
+
+// bounded is a Runner that ends what does not end by itself and what fills the disk.
+// Packages, indexes and channels are made by strangers: one answers a byte a minute, one
+// unpacks a few MB to more than the disk has, one leaves a process behind.
+type bounded struct {
+	Runner
+	store           *Store
+	online, offline time.Duration
+	look            time.Duration // between looks at the disk
+}
+
+func newBounded(r Runner, s *Store) bounded {
+	return bounded{Runner: r, store: s, online: longestOnline, offline: longestOffline, look: time.Second}
+}
+
+// Run implements Runner. What it ended is a *notice.Error.
+func (r bounded) Run(ctx context.Context, c Command) (exit int, err error) {
+	limit := r.offline
+	if c.Network {
+		limit = r.online
+	}
+	within, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	timer := time.AfterFunc(limit, func() { end(endless(limit)) })
+	defer timer.Stop()
+	if slices.ContainsFunc(c.Mounts, func(m Mount) bool { return !m.ReadOnly }) {
+		r.sweep()
+		go r.watch(within, end)
+	}
+	exit, err = r.Runner.Run(within, c)
+	if ctx.Err() == nil && within.Err() != nil {
+		r.sweep()
+		return -1, context.Cause(within)
+	}
+	return exit, err
+}
+
+// watch ends a run that takes the last of the disk.
+func (r bounded) watch(ctx context.Context, end context.CancelCauseFunc) {
+	tick := time.NewTicker(r.look)
+	defer tick.Stop()
+	for {
+		if free, err := r.store.free(); err == nil && free < leastFree {
+			end(takesAll(free))
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// sweep removes what a uv that was killed has left half unpacked, which it never looks at
+// again. Nobody else uses its cache meanwhile.
+func (r bounded) sweep() {
+	left, err := filepath.Glob(filepath.Join(r.store.root, "store/uv/.tmp*"))
+	for _, path := range left {
+		if err == nil {
+			_ = os.RemoveAll(path) // else the next run tries
+		}
+	}
+}
+
+func endless(limit time.Duration) error {
+	return &notice.Error{Notice: notice.Notice{
+		Code: "environment-endless", Severity: notice.SeverityError,
+		What:  fmt.Sprintf("making the packages ready did not come to an end within %d minutes, and was stopped", int(limit.Minutes())),
+		Means: unchanged,
+		Do:    "try again with another connection; if it happens again, take out the line that was added last",
+	}}
+}
+
+func takesAll(free uint64) error {
+	return &notice.Error{Notice: notice.Notice{
+		Code: "environment-disk-full", Severity: notice.SeverityError,
+		What:  fmt.Sprintf("the packages took nearly all of the disk, which has %d MB left; making them ready was stopped", free>>20),
+		Means: unchanged,
+		Do:    "take out the line that was added last, or remove files that are not needed any more from the box",
+	}}
+}
