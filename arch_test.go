@@ -21,12 +21,14 @@ var allowed = map[string][]string{
 	"progress":                    {},
 	"engine":                      {"notice", "progress"},
 	"users":                       {"notice"},
-	"custom":                      {"notice", "users"},
+	"custom":                      {"notice", "users", "environments/variables"}, // one rule for what is read and what is built
 	"usbwatch":                    {"notice", "progress"},
 	"homes":                       {"notice", "progress"},
 	"layers":                      {"notice", "progress", "custom", "engine", "."},
-	"environments":                {"notice", "progress"},
-	"environments/history":        {"notice"},
+	"environments":                {"notice", "progress", "environments/variables"},
+	"environments/variables":      {"environments/secret"}, // what the history refuses is not set: it could not be recorded
+	"environments/secret":         {},
+	"environments/history":        {"notice", "environments/secret"},
 	"environments/registry":       {"notice", "progress", "environments", "environments/history"},
 	"hub":                         {"notice", "progress", "users", "homes", "engine"},
 	"gateway":                     {"notice", "progress", "api"},

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/conjuring/conjured/environments/secret"
 )
 
 // vault is the file of secrets that were taken out of addresses: NAME=VALUE lines.
@@ -79,7 +81,7 @@ func (v *vault) name(host, value string) string {
 }
 
 // ordered sorts secrets by their place, those of an address before others.
-func ordered(ss []secret) []secret {
-	slices.SortStableFunc(ss, func(a, b secret) int { return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.start, b.start)) })
+func ordered(ss []secret.Found) []secret.Found {
+	slices.SortStableFunc(ss, func(a, b secret.Found) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Start, b.Start)) })
 	return ss
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/conjuring/conjured/environments/secret"
 	"github.com/conjuring/conjured/notice"
 )
 
@@ -66,7 +67,7 @@ func TestSecretForms(t *testing.T) {
 		"hf_" + long, "AIza" + long, "sk-ant-" + long, "machine x login y password z", "export API_KEY=abcdef1234", "password: 'hunter2hunter2'",
 		"http://a:b@h", "ssh://x:y@h/z", "https://ada:${X}y@h", "AGE-SECRET-KEY-1ABC", "PuTTY-User-Key-File-3: x",
 	} {
-		if len(secretsIn("a\n"+bad+"\n")) == 0 {
+		if len(secret.Find("a\n"+bad+"\n")) == 0 {
 			t.Errorf("%q went through", bad)
 		}
 	}
@@ -76,8 +77,8 @@ func TestSecretForms(t *testing.T) {
 		"token=1.2.3=py_0", "name==1 --hash=sha256:" + strings.Repeat("0123456789abcdef", 4), "scikit-learn", "ada@example.org", "password=$PASSWORD_OF_THE_SCHOOL",
 		"https://conda.anaconda.org/conda-forge/linux-64/python-3.13.1-ha99a958_105_cp313.conda#sha256:" + strings.Repeat("ab", 32),
 	} {
-		if s := secretsIn(good); len(s) > 0 {
-			t.Errorf("%q is taken for %s", good, s[0].what)
+		if s := secret.Find(good); len(s) > 0 {
+			t.Errorf("%q is taken for %s", good, s[0].What)
 		}
 	}
 }
@@ -95,7 +96,7 @@ func FuzzScrub(f *testing.F) {
 		if strings.Count(string(out), "\n") != strings.Count(text, "\n") {
 			t.Errorf("lines: %q", out)
 		}
-		if left := secretsIn(string(out)); len(left) > 0 {
+		if left := secret.Find(string(out)); len(left) > 0 {
 			t.Errorf("%q left %+v", out, left)
 		}
 	})

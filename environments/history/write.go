@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/conjuring/conjured/environments/secret"
 )
 
 // writer writes while the lock is held.
@@ -161,7 +163,7 @@ func sentence(why string) string {
 	if len(why) > 1000 {
 		why = strings.ToValidUTF8(why[:1000], "") + "..."
 	}
-	if why == "" || len(secretsIn(why)) > 0 {
+	if why == "" || len(secret.Find(why)) > 0 {
 		why = "Changed."
 	}
 	return why
