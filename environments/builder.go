@@ -242,7 +242,11 @@ func (b *Builder) finish(ctx context.Context, s Spec, g *Generation, t trial, si
 	}()
 	flushed := make(chan error, 1)
 	go func() { flushed <- b.c.Store.syncTree() }()
-	notices, err = b.verify(ctx, s, *g, t, sink)
+	if notices, err = b.activate(ctx, s, g, &t, sink); err == nil {
+		var tried notice.List
+		tried, err = b.verify(ctx, s, *g, t, sink)
+		notices = append(notices, tried...)
+	}
 	if err = errors.Join(err, <-flushed); err != nil {
 		return notices, err
 	}

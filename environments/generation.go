@@ -26,6 +26,7 @@ type Generation struct {
 	Display  string    `json:"display,omitempty"` // the environment's name as the teacher wrote it; "" is Env
 	Spec     string    `json:"spec,omitempty"`    // hash of what was asked for, hex
 	Kernel   []string  `json:"kernel,omitempty"`  // how its kernel is started, after `launch ENV@LABEL`; nil: python -m ipykernel_launcher
+	Set      string    `json:"set,omitempty"`     // sha256 of the file of variables that its kernels have, hex; "" when they have none
 	State    State     `json:"-"`
 	Manifest Manifest  `json:"-"` // in the file manifest.txt beside it
 }

@@ -74,4 +74,36 @@ else
 	export VIRTUAL_ENV="$gen"
 fi
 export PATH="$gen/bin$clean" PYTHONNOUSERSITE=1
-exec "$gen/bin/$prog" "$@"
+
+# From here on variables may come and go that have the names of ours.
+case ${CONJURED_VARIABLES:-} in
+*/../*) old= ;;
+"$base"/gen/*/variables.txt | "$root"/gen/*/variables.txt) old=$CONJURED_VARIABLES ;;
+*) old= ;;
+esac
+unset CONJURED_VARIABLES
+set -- "$gen" "$clean" "$gen/bin/$prog" "$@"
+
+# What the generation set that started this one goes.
+if [ -n "$old" ]; then
+	while IFS= read -r conjured_line; do
+		case $conjured_line in
+		-* | PATH=*) ;;
+		*=*) unset -v "${conjured_line%%=*}" ;;
+		esac
+	done <"$old"
+fi
+
+# Names and values were checked when the file was written.
+if [ -f "$1/variables.txt" ]; then
+	export CONJURED_VARIABLES="$1/variables.txt"
+	while IFS= read -r conjured_line; do
+		case $conjured_line in
+		PATH=*) PATH=$1/bin:${conjured_line#PATH=}$2 ;;
+		-*) unset -v "${conjured_line#-}" ;;
+		*) export "$conjured_line" ;;
+		esac
+	done <"$CONJURED_VARIABLES"
+fi
+shift 2
+exec "$@"

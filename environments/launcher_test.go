@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -34,6 +35,71 @@ func TestLauncher_conda(t *testing.T) {
 		}
 		if out, err := cmd.CombinedOutput(); err != nil || string(out) != x.want {
 			t.Errorf("%q, %v; want %q", out, err, x.want)
+		}
+	}
+}
+
+// A program has the variables of its generation as they are written, whatever they look
+// like to a shell, and those of the generation that started it are gone.
+func TestLauncher_variables(t *testing.T) {
+	s := open(t)
+	put(t, s, "launch", string(Launcher))
+	text := map[Name]string{
+		"base":  "PATH=%/share/one:%/share/two\n-GONE\nONLY_BASE=1\nTOLD=base\n",
+		"geo":   "GDAL_DATA=%/share/gdal\nTOLD=a b  'c' \"d\" $HOME `id` $(id) \\n \\\nclean=x\nconjured=\ngen=/evil\nprog=sh\nroot=*\n",
+		"plain": "",
+	}
+	for env, v := range text {
+		g := generationOf(t, s, env)
+		dir := filepath.Join(s.Root(), g.Path())
+		put(t, s, g.Path()+"/bin/show", "#!/bin/sh\nexec env\n")
+		put(t, s, g.Path()+"/bin/again", "#!/bin/sh\nexec sh "+s.Root()+"/launch \"$@\"\n")
+		for _, f := range []string{"show", "again"} {
+			if err := os.Chmod(filepath.Join(dir, "bin", f), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if v != "" {
+			put(t, s, g.Path()+"/variables.txt", strings.ReplaceAll(v, "%", dir))
+		}
+		if err := s.Flip(Current, g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	environ := func(args ...string) map[string]string {
+		cmd := exec.Command("sh", append([]string{filepath.Join(s.Root(), "launch")}, args...)...)
+		cmd.Env = []string{"CONJURED_ENV=" + s.Root(), "PATH=/usr/bin:/bin", "GONE=here", "OWN=1"}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s", out)
+		}
+		m := map[string]string{}
+		for line := range strings.Lines(string(out)) {
+			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+			m[name] = value
+		}
+		return m
+	}
+	base, geo := filepath.Join(s.Root(), "gen/base/1"), filepath.Join(s.Root(), "gen/geo/1")
+	m := environ("base@current", "show")
+	if _, there := m["GONE"]; there || m["TOLD"] != "base" || m["OWN"] != "1" || m["PATH"] != base+"/bin:"+base+"/share/one:"+base+"/share/two:/usr/bin:/bin" {
+		t.Errorf("%v", m)
+	}
+	for _, m := range []map[string]string{environ("geo@current", "show"), environ("base@current", "again", "geo@current", "show")} {
+		want := map[string]string{
+			"GDAL_DATA": geo + "/share/gdal", "TOLD": "a b  'c' \"d\" $HOME `id` $(id) \\n \\", "clean": "x", "conjured": "",
+			"gen": "/evil", "prog": "sh", "root": "*", "PATH": geo + "/bin:/usr/bin:/bin", "OWN": "1", "ONLY_BASE": "",
+		}
+		for name, value := range want {
+			if m[name] != value {
+				t.Errorf("%s is %q", name, m[name])
+			}
+		}
+	}
+	m = environ("base@current", "again", "geo@current", "again", "plain@current", "show")
+	for _, name := range []string{"ONLY_BASE", "TOLD", "GDAL_DATA", "CONJURED_VARIABLES", "clean"} {
+		if v, there := m[name]; there {
+			t.Errorf("%s is %q", name, v)
 		}
 	}
 }

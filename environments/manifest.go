@@ -18,6 +18,10 @@ type Manifest struct {
 	Python   string    `json:"python"`   // "3.13": bytecode and wheels depend on it
 	Platform string    `json:"platform"` // "linux-x86_64"
 	Packages []Package `json:"packages"`
+
+	// Variables are what was asked for beside packages: NAME=value, sorted, each name
+	// once. What packages set of their own follows from them, and is not here.
+	Variables []string `json:"variables,omitempty"`
 }
 
 // Kind says which engine a package comes from.
@@ -54,6 +58,9 @@ func (m Manifest) Canonical() []byte {
 		b.WriteString(condaLine(p))
 	}
 	b.Write(m.body())
+	for _, v := range m.Variables {
+		b.WriteString(variableMark + v + "\n")
+	}
 	return b.Bytes()
 }
 
@@ -139,6 +146,9 @@ func ParseManifest(b []byte) (Manifest, error) {
 	}
 	conda, rest, err := cutConda(rest)
 	if err != nil {
+		return m, err
+	}
+	if m.Variables, rest, err = cutVariables(rest); err != nil {
 		return m, err
 	}
 	pip, err := parseLock([]byte(rest))

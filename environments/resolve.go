@@ -66,7 +66,7 @@ func (b *Builder) resolve(ctx context.Context, s Spec, o ResolveOptions, install
 	if err != nil {
 		return resolution{}, Generation{}, err
 	}
-	r := resolution{Manifest: out.manifest, Notices: out.notices, trial: s.trial(g, w.prev, out.built)}
+	r := resolution{Manifest: s.with(out.manifest), Notices: out.notices, trial: s.trial(g, w.prev, out.built)}
 	if moved {
 		r.Notices = append(r.Notices, movedNotices(s, out.manifest)...)
 	}
@@ -127,6 +127,7 @@ func (b *Builder) recall(s Spec) (resolution, bool) {
 		return resolution{}, false
 	}
 	r.Manifest, err = ParseManifest([]byte(r.Text))
+	r.Manifest = s.with(r.Manifest)
 	return r, err == nil
 }
 

@@ -47,13 +47,15 @@ type Spec struct {
 	Conda        []CondaRequirement // in order; the channels' packages come before those of the index
 	Requirements []Requirement      // in order; checked by whoever read the folder
 	Wheels       []Wheel            // the local wheels among them
+	Variables    []Variable         // that kernels are to have, sorted by name, each once
 	AllowBuild   bool               // packages that exist as source only may be built, once, without network
 	Files        fs.FS              // the teacher's folder, opened for Wheels only; may be nil without any
 	Core         []byte             // the Lab set's lock: requirements.txt syntax, name==version with hashes
 	Image        string             // id of the system image, in which everything runs
 }
 
-// digest is what a manifest depends on, apart from the state of the package index.
+// digest is what the packages of a manifest depend on, apart from the state of the
+// package index. Variables choose no package: see [Spec.with].
 func (s Spec) digest(index string) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "conjured spec 1\n%q %q %q %x\n", s.Env, s.Image, index, sha256.Sum256(s.Core))
@@ -120,6 +122,7 @@ func (s Spec) check() error {
 			})
 		}
 	}
+	l = append(l, s.checkVariables()...)
 	if s.Python != "" && !pythonVersionForm.MatchString(s.Python) {
 		l = append(l, notice.Notice{
 			Code: "environment-python-form", Severity: notice.SeverityError, File: "runtime.txt",

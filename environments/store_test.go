@@ -26,14 +26,16 @@ func open(t *testing.T) *Store {
 }
 
 // make completes a generation whose only package is named after its number.
-func generation(t *testing.T, s *Store) Generation {
+func generation(t *testing.T, s *Store) Generation { return generationOf(t, s, Base) }
+
+func generationOf(t *testing.T, s *Store, env Name) Generation {
 	t.Helper()
-	n, err := s.begin(Base)
+	n, err := s.begin(env)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := Manifest{Python: "3.13", Platform: "linux-x86_64", Packages: []Package{{Name: "p", Version: fmt.Sprint(n), Hashes: []string{"sha256:" + strings.Repeat("a", 64)}}}}
-	g := Generation{Env: Base, Number: n, ID: m.ID(), Manifest: m, State: Ready, Built: time.Unix(0, 0).UTC()}
+	g := Generation{Env: env, Number: n, ID: m.ID(), Manifest: m, State: Ready, Built: time.Unix(0, 0).UTC()}
 	if err := s.complete(g); err != nil {
 		t.Fatal(err)
 	}

@@ -70,11 +70,15 @@ func (b *Builder) verify(ctx context.Context, s Spec, g Generation, t trial, sin
 	if g.Manifest.Python == "" {
 		python = filepath.Join(b.c.Lab, "bin/python")
 	}
+	set, err := b.c.Store.Variables(g)
+	if err != nil {
+		return nil, notice.List{s.judge(tried{Check: "files", Detail: variablesFile})}
+	}
 	var out tail
 	exit, err := b.c.Runner.Run(ctx, Command{
 		Image:  s.Image,
 		Args:   []string{python, "-I", "-c", verifyScript, string(text)},
-		Env:    []string{"HOME=/tmp", "LC_ALL=C.UTF-8", "NO_COLOR=1", "PATH=" + gen + "/bin:/usr/local/bin:/usr/bin:/bin"},
+		Env:    set.Environ(gen+"/bin", "HOME=/tmp", "LC_ALL=C.UTF-8", "NO_COLOR=1"),
 		Mounts: []Mount{{Host: b.c.Store.root, Container: b.c.Store.mount, ReadOnly: true}},
 		User:   b.c.Verifier,
 		Output: &out,

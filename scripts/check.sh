@@ -18,8 +18,9 @@ cd hub/python
 "$py/ruff" check --quiet .
 "$py/ruff" format --check --quiet .
 "$py/mypy" conjured_hub conjured_server
-"$py/ruff" check --quiet --isolated --select E,F,W,B --line-length 130 ../../environments/build ../../environments/verify.py ../../layers/image ../../internal/condatest
+"$py/ruff" check --quiet --isolated --select E,F,W,B --line-length 130 ../../environments/build ../../environments/verify.py ../../environments/activate.py ../../layers/image ../../internal/condatest
 "$py/mypy" ../../environments/build/*.py
 "$py/mypy" ../../environments/verify.py
+"$py/mypy" ../../environments/activate.py
 "$py/mypy" ../../internal/condatest/pack.py
 "$py/python" -m pytest -q -p no:cacheprovider

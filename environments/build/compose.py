@@ -25,7 +25,7 @@ from lock import Pin, normalise
 
 OWN = "%d.%d" % sys.version_info[:2]
 PACKAGES, TAG = "", ""  # where packages are, and what bytecode is marked with: see use
-OURS = frozenset({"lease", "manifest.txt", "generation.json", "ok", ".lock"})
+OURS = frozenset({"lease", "manifest.txt", "variables.txt", "generation.json", "ok", ".lock"})
 SHEBANG = 127  # longest line that Linux reads; an installer writes longer ones in another form
 
 

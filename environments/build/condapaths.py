@@ -14,7 +14,7 @@ from typing import Any
 CONTROL = re.compile("[\x00-\x1f]")
 TURNS = 40  # as many links as Linux follows for one path
 ENTRY = re.compile(r"[A-Za-z0-9_.+-]+\s*=\s*[A-Za-z0-9_.]+:[A-Za-z0-9_.]+\s*(\[[A-Za-z0-9_,. -]*\]\s*)?")
-OURS = ("conda-meta", "info", "hot", "lease", "manifest.txt", "generation.json", "ok")
+OURS = ("conda-meta", "info", "hot", "lease", "manifest.txt", "variables.txt", "generation.json", "ok")
 
 
 class Unfit(ValueError):
