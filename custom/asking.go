@@ -21,6 +21,8 @@ type asking struct {
 
 	loose    bool     // builds in the file that is being read cannot be had
 	loosened int      // the first line that lost one
+	summed   int      // packages of a list that came with checksums
+	sum      string   // the checksum that a list gives for the line, or ""
 	files    []string // environment files that describe it
 	lock     string   // the lock of conda's that takes the place of those files' packages
 }

@@ -143,7 +143,7 @@ func (a *asking) condaLine(file string, line int, text string) {
 		a.error("too-many-packages", file, line, fmt.Sprintf("more than %d packages are asked for", MaxPackages), "leave some out")
 		return
 	}
-	a.addConda(CondaLine{Spec: c.String(), File: file, Line: line}, c)
+	a.addConda(CondaLine{Spec: c.String(), File: file, Line: line, Hash: a.sum}, c)
 }
 
 // addConda keeps what is asked for once: of one file both lines count, and of two files

@@ -30,8 +30,8 @@ func subdir() string {
 	return "linux-64"
 }
 
-// archive asks for exactly the package at an address.
-func (l *condaList) archive(line int, address string) {
+// archive asks for exactly the package at an address. Of its checksums the first counts.
+func (l *condaList) archive(line int, address string, sums ...string) {
 	u, err := url.Parse(address)
 	var m []string
 	if err == nil {
@@ -51,12 +51,22 @@ func (l *condaList) archive(line int, address string) {
 	}
 	l.useChannel(l.rel, line, channel)
 	before := len(l.spec.Conda)
+	l.sum = l.best(line, m[1], sums)
 	l.condaLine(l.rel, line, m[1]+"="+m[2]+"="+m[3])
+	l.sum = ""
 	l.count += len(l.spec.Conda) - before
 }
 
+// best is the first checksum of an archive: of two kinds they are of the same file.
+func (l *condaList) best(line int, name string, sums []string) string {
+	if h := l.listed(l.rel, line, name, sums[:min(1, len(sums))]...); h != nil {
+		return h[0]
+	}
+	return ""
+}
+
 // pypi asks for exactly one package of the index.
-func (l *condaList) pypi(line int, name, version, address string) {
+func (l *condaList) pypi(line int, name, version, address string, sums ...string) {
 	if m := reqWheel.FindStringSubmatch(path.Base(address)); m != nil && name == "" {
 		name, version = m[1], m[2]
 	}
@@ -66,7 +76,7 @@ func (l *condaList) pypi(line int, name, version, address string) {
 		return
 	}
 	before := len(l.req.out.Items)
-	l.req.pinned(l.rel, line, name+"=="+version, false)
+	l.req.pinned(l.rel, line, name+"=="+version, l.listed(l.rel, line, name, sums[:min(1, len(sums))]...), false)
 	l.count += len(l.req.out.Items) - before
 }
 
@@ -91,14 +101,25 @@ func (l *condaList) condaLock(root *yaml.Node) {
 			continue
 		}
 		if text(p, "manager") == "pip" {
-			l.pypi(p.Line, text(p, "name"), text(p, "version"), text(p, "url"))
+			l.pypi(p.Line, text(p, "name"), text(p, "version"), text(p, "url"), sums(value(p, "hash"))...)
 			continue
 		}
-		l.archive(p.Line, text(p, "url"))
+		l.archive(p.Line, text(p, "url"), sums(value(p, "hash"))...)
 	}
 	if !found {
 		l.noPlatform(packages.Line)
 	}
+}
+
+// sums is the checksums that a mapping holds, the best first.
+func sums(n *yaml.Node) []string {
+	var out []string
+	for _, kind := range []string{"sha256", "md5"} {
+		if h := text(n, kind); h != "" {
+			out = append(out, kind+":"+h)
+		}
+	}
+	return out
 }
 
 // text is the word that a mapping holds at key, or "".
@@ -121,7 +142,7 @@ func (l *condaList) pixi(root *yaml.Node) {
 	known := map[string]*yaml.Node{} // details of a package of the index, by address
 	if all := value(root, "packages"); all != nil && all.Kind == yaml.SequenceNode {
 		for _, p := range all.Content {
-			for _, key := range []string{"pypi", "url"} {
+			for _, key := range []string{"conda", "pypi", "url"} {
 				if address := text(p, key); address != "" {
 					known[address] = p
 				}
@@ -130,10 +151,10 @@ func (l *condaList) pixi(root *yaml.Node) {
 	}
 	for _, p := range here.Content {
 		if address := text(p, "conda"); address != "" {
-			l.archive(p.Line, address)
+			l.archive(p.Line, address, sums(known[address])...)
 			continue
 		}
 		address := text(p, "pypi")
-		l.pypi(p.Line, text(known[address], "name"), text(known[address], "version"), address)
+		l.pypi(p.Line, text(known[address], "name"), text(known[address], "version"), address, sums(known[address])...)
 	}
 }

@@ -55,6 +55,15 @@ func (h fingerprint) entries(l []Entry) {
 	}
 }
 
+// hashes adds checksums. Where there are none it adds nothing, so that a folder without
+// any is what it was before they counted.
+func (h fingerprint) hashes(l ...string) {
+	if l = slices.DeleteFunc(slices.Clone(l), func(s string) bool { return s == "" }); len(l) > 0 {
+		h.add("hashes", strconv.Itoa(len(l)))
+		h.add(l...)
+	}
+}
+
 // spec adds what is asked for, and not where it stands.
 func (h fingerprint) spec(s Spec) {
 	h.add(s.Name, s.Display, s.Course, s.Python, strconv.FormatBool(s.AllowBuild), strconv.FormatBool(s.Students == nil))
@@ -65,10 +74,12 @@ func (h fingerprint) spec(s Spec) {
 	h.add(strconv.Itoa(len(s.Conda)))
 	for _, c := range s.Conda {
 		h.add(c.Spec)
+		h.hashes(c.Hash)
 	}
 	h.add(strconv.Itoa(len(s.Pip)))
 	for _, p := range s.Pip {
 		h.add(p.Spec, strconv.FormatBool(p.Constraint))
+		h.hashes(p.Hashes...)
 	}
 	h.entries(s.Wheels)
 }

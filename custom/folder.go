@@ -94,11 +94,12 @@ type Requirements struct {
 
 // Requirement is one line that asks for a package.
 type Requirement struct {
-	Name       string // normalised as PEP 503 says; for a local wheel its distribution's name
-	Spec       string // the line without comments, continuations and hashes
-	File       string // relative to the folder
-	Line       int    // 1-based
-	Constraint bool   // comes from a -c file: limits a version, installs nothing
+	Name       string   // normalised as PEP 503 says; for a local wheel its distribution's name
+	Spec       string   // the line without comments, continuations and hashes
+	File       string   // relative to the folder
+	Line       int      // 1-based
+	Constraint bool     // comes from a -c file: limits a version, installs nothing
+	Hashes     []string // such as sha256:9f86...; a file of the package has to have one of them; nil: any file
 }
 
 // Environment is one environment*.yml, named by the rules E2 to E4.

@@ -1,6 +1,7 @@
 package custom
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -43,11 +44,11 @@ func FuzzApt(f *testing.F) {
 func FuzzRequirements(f *testing.F) {
 	fuzzFile(f, RequirementsTXT, func(t *testing.T, folder *Folder, _ notice.List) {
 		for _, q := range folder.Requirements().Items {
-			if q.Name == "" || q.Spec == "" || q.Line < 1 || q.Spec[0] == '-' {
+			if q.Name == "" || q.Spec == "" || q.Line < 1 || q.Spec[0] == '-' || strings.Contains(q.Spec, "--hash") || !checksums(q.Hashes...) {
 				t.Errorf("taken: %+v", q)
 			}
 		}
-	}, "numpy==1 ; python_version<'3'\n-r x\n", "a\\\nb \\", "-e .\n./x.whl\n--hash=sha256:00\n", "x[a,b]>=1,<2 --hash=sha256:aa")
+	}, "numpy==1 ; python_version<'3'\n-r x\n", "a\\\nb \\", "-e .\n./x.whl\n--hash=sha256:00\n", "x[a,b]>=1,<2 --hash=sha256:aa", "x==1 --hash="+sumA+" --hash\tsha512:0\n./x-1-py3-none-any.whl --hash="+sumB+"\n")
 }
 
 func FuzzEnvironment(f *testing.F) {
@@ -90,16 +91,21 @@ func checkSpecs(t *testing.T, folder *Folder) {
 			}
 		}
 		for _, c := range s.Conda {
-			if again, do := parseConda(c.Spec); do != "" || again.String() != c.Spec || c.Line < 1 || strings.ContainsAny(c.Spec, ";&$`\\\n") || c.Spec[0] == '-' {
+			if again, do := parseConda(c.Spec); do != "" || again.String() != c.Spec || c.Line < 1 || strings.ContainsAny(c.Spec, ";&$`\\\n") || c.Spec[0] == '-' || c.Hash != "" && !checksums(c.Hash) {
 				t.Errorf("conda taken: %+v", c)
 			}
 		}
 		for _, p := range s.Pip {
-			if p.Name == "" || p.Spec == "" || p.Line < 1 || p.Spec[0] == '-' || strings.ContainsAny(p.Spec, "\n\r\x00") {
+			if p.Name == "" || p.Spec == "" || p.Line < 1 || p.Spec[0] == '-' || strings.ContainsAny(p.Spec, "\n\r\x00") || !checksums(p.Hashes...) {
 				t.Errorf("pip taken: %+v", p)
 			}
 		}
 	}
+}
+
+// checksums tells whether all are in the one form.
+func checksums(all ...string) bool {
+	return !slices.ContainsFunc(all, func(h string) bool { same, ok := checksum(h); return !ok || same != h })
 }
 
 func FuzzLocks(f *testing.F) {

@@ -11,7 +11,7 @@ func TestK1_gitenvSpec(t *testing.T) {
 	wantNoErrors(t, l)
 	want(t, "name", s.Name+" "+s.Display, "geo_101 geo-101")
 	want(t, "channels", s.Channels, []string{"conda-forge", "bioconda"})
-	want(t, "conda", s.Conda, []CondaLine{{"python 3.5.*", "env.spec", 6}, {"numpy=1.10", "env.spec", 7}, {"iris 1.9", "env.spec", 8}})
+	want(t, "conda", s.Conda, []CondaLine{{Spec: "python 3.5.*", File: "env.spec", Line: 6}, {Spec: "numpy=1.10", File: "env.spec", Line: 7}, {Spec: "iris 1.9", File: "env.spec", Line: 8}})
 	wantNotice(t, l, sevWarn, "environment-builds", "env.spec", 8)
 	want(t, "files", s.Files, []File{{Path: "env.spec", Name: "env.spec", Data: []byte(text)}})
 	wantNotice(t, l, sevWarn, "environment-defaults", "env.spec", 2)

@@ -3,6 +3,7 @@ package custom
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -58,12 +59,12 @@ func (q *requirements) beneath(rel string, line int, text, value string) (string
 
 // local handles a wheel that lies in the folder.
 func (q *requirements) local(rel string, line int, text string) {
-	name, _, marked := strings.Cut(text, ";")
-	name = strings.TrimSpace(name)
-	if before, _, ok := strings.Cut(name, " --hash"); ok {
-		name = strings.TrimSpace(before)
+	name, hashes, ok := q.cutHashes(rel, line, strings.ReplaceAll(text, "\t", " "))
+	if !ok {
+		return
 	}
-	name = strings.Trim(name, `"'`)
+	name, _, marked := strings.Cut(name, ";")
+	name = strings.Trim(strings.TrimSpace(name), `"'`)
 	if marked || strings.ContainsAny(name, " \t@:") {
 		q.refuse("requirements-wheel", rel, line, text, "names a file with a condition, or with a blank in its path", "write only ./NAME.whl, and rename folders with blanks")
 		return
@@ -88,13 +89,25 @@ func (q *requirements) local(rel string, line int, text string) {
 		q.refuse("requirements-wheel", rel, line, text, "is no wheel", "a wheel's name looks like name-1.0-py3-none-any.whl; do not rename it")
 		return
 	}
-	if !q.wheel[target] {
-		e, ok := q.hash(target, MaxWheel, 0)
-		if !ok {
-			return
-		}
-		q.wheel[target] = true
-		q.out.Wheels = append(q.out.Wheels, e)
+	e, ok := q.ownWheel(target)
+	switch {
+	case !ok:
+		return
+	case len(hashes) > 0 && !slices.Contains(hashes, "sha256:"+e.SHA256):
+		q.refuse("requirements-wheel-hash", rel, line, name, "is not the file that its checksum is of", "copy the file into the folder again, or correct the line (sha256sum prints a file's checksum)")
+		return
 	}
 	q.out.Items = append(q.out.Items, Requirement{Name: normalName(m[1]), Spec: name, File: rel, Line: line})
+}
+
+// ownWheel is a wheel of the folder, read once.
+func (q *requirements) ownWheel(target string) (Entry, bool) {
+	if i := slices.IndexFunc(q.out.Wheels, func(e Entry) bool { return e.Path == target }); i >= 0 {
+		return q.out.Wheels[i], true
+	}
+	e, ok := q.hash(target, MaxWheel, 0)
+	if ok {
+		q.out.Wheels = append(q.out.Wheels, e)
+	}
+	return e, ok
 }

@@ -1,6 +1,8 @@
 package custom
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -210,6 +212,37 @@ func TestRequirements(t *testing.T) {
 	}
 	if len(r.Wheels) != 1 || r.Wheels[0].SHA256 == "" || len(r.Files) != 4 {
 		t.Errorf("wheels %v files %d", r.Wheels, len(r.Files))
+	}
+}
+
+// A checksum is part of what is asked for, however it is written; what is none is refused.
+func TestRequirementsHashes(t *testing.T) {
+	wheel := "humanize-4.0-py3-none-any.whl"
+	own := "sha256:" + fmt.Sprintf("%x", sha256.Sum256([]byte("PK")))
+	folder := files{wheel: "PK", "c.txt": "rich==1 --hash=" + sumC + "\n"}
+	folder["requirements.txt"] = "click==8.5.0 \\\n    --hash=" + sumB + " \\\n    --hash " + sumA + " --hash=" + sumB + "\nrich\n-c c.txt\n./" + wheel + " --hash=" + own + "\nclick==8.5.0\nclick==8.5.0 --hash=" + sumC + "\n"
+	f, l := read(t, folder, Options{})
+	wantNoErrors(t, l)
+	want(t, "lines", f.Requirements().Items, []Requirement{
+		{Name: "click", Spec: "click==8.5.0", File: "requirements.txt", Line: 1, Hashes: []string{sumA, sumB}},
+		{Name: "rich", Spec: "rich", File: "requirements.txt", Line: 4},
+		{Name: "rich", Spec: "rich==1", File: "c.txt", Line: 1, Constraint: true, Hashes: []string{sumC}},
+		{Name: "humanize", Spec: "./" + wheel, File: "requirements.txt", Line: 6},
+		{Name: "click", Spec: "click==8.5.0", File: "requirements.txt", Line: 8, Hashes: []string{sumC}},
+	})
+	wantNotice(t, l, sevInfo, "requirements-hash", "requirements.txt", 1)
+	before := f.Fingerprints()
+	folder["c.txt"] = "rich==1 --hash=" + sumA + "\n"
+	f, _ = read(t, folder, Options{})
+	if now := f.Fingerprints(); now.Environment == before.Environment || now.Kernels != before.Kernels {
+		t.Errorf("the fingerprint of a folder with another checksum: %+v, was %+v", now, before)
+	}
+	for text, code := range map[string]string{
+		"x==1 --hash=md5:" + strings.Repeat("a", 32): "requirements-hash-form", "x==1 --hash=sha256:" + strings.Repeat("a", 63): "requirements-hash-form", "x==1 --hash=sha256:" + strings.Repeat("g", 64): "requirements-hash-form",
+		"x==1 --hash=" + strings.Repeat("a", 64): "requirements-hash-form", "x==1 --hash=": "requirements-line", "./" + wheel + " --hash=" + sumA: "requirements-wheel-hash",
+	} {
+		_, l := read(t, files{"requirements.txt": text + "\n", wheel: "PK"}, Options{})
+		wantNotice(t, l, sevError, code, "requirements.txt", 1)
 	}
 }
 

@@ -19,6 +19,9 @@ func lockFiles(t testing.TB) files {
 	return out
 }
 
+// Checksums of the files in testdata/locks.
+var sumA, sumB, sumC = "sha256:" + strings.Repeat("a", 64), "sha256:" + strings.Repeat("b", 64), "sha256:" + strings.Repeat("c", 64)
+
 func TestUVLock(t *testing.T) {
 	locks := lockFiles(t)
 	f, l := read(t, files{"lesson/uv.lock": locks[uvLock], "lesson/pyproject.toml": locks[pyprojectTOML], "lesson/requirements.txt": "rich\nclick==8.5.0\n"}, Options{})
@@ -27,17 +30,17 @@ func TestUVLock(t *testing.T) {
 	want(t, "pip", s.Pip, []Requirement{
 		{Name: "rich", Spec: "rich", File: "lesson/requirements.txt", Line: 1},
 		{Name: "click", Spec: "click==8.5.0", File: "lesson/requirements.txt", Line: 2},
-		{Name: "click", Spec: "click==8.5.0", File: "lesson/uv.lock", Line: 6, Constraint: true},
-		{Name: "click", Spec: "click", File: "lesson/uv.lock", Line: 18},
-		{Name: "requests", Spec: "requests[socks] ; sys_platform != 'win32'", File: "lesson/uv.lock", Line: 19},
-		{Name: "numpy", Spec: "numpy==2.2.6 ; (python_full_version < '3.11')", File: "lesson/uv.lock", Line: 32, Constraint: true},
-		{Name: "numpy", Spec: "numpy==2.3.5 ; (python_full_version == '3.11.*') or (python_full_version >= '3.12')", File: "lesson/uv.lock", Line: 40, Constraint: true},
-		{Name: "requests", Spec: "requests==2.33.0", File: "lesson/uv.lock", Line: 49, Constraint: true},
-		{Name: "rich", Spec: "rich==15.1.0", File: "lesson/uv.lock", Line: 60, Constraint: true},
+		{Name: "click", Spec: "click==8.5.0", File: "lesson/uv.lock", Line: 6, Constraint: true, Hashes: []string{sumA, sumB}},
+		{Name: "click", Spec: "click", File: "lesson/uv.lock", Line: 19},
+		{Name: "requests", Spec: "requests[socks] ; sys_platform != 'win32'", File: "lesson/uv.lock", Line: 20},
+		{Name: "numpy", Spec: "numpy==2.2.6 ; (python_full_version < '3.11')", File: "lesson/uv.lock", Line: 33, Constraint: true},
+		{Name: "numpy", Spec: "numpy==2.3.5 ; (python_full_version == '3.11.*') or (python_full_version >= '3.12')", File: "lesson/uv.lock", Line: 41, Constraint: true},
+		{Name: "requests", Spec: "requests==2.33.0", File: "lesson/uv.lock", Line: 50, Constraint: true},
+		{Name: "rich", Spec: "rich==15.1.0", File: "lesson/uv.lock", Line: 61, Constraint: true},
 	})
 	want(t, "python", s.Python, "3.12")
 	wantNotice(t, l, sevInfo, "lock-imported", "lesson/uv.lock", 0)
-	wantNotice(t, l, sevWarn, "lock-other", "lesson/uv.lock", 26)
+	wantNotice(t, l, sevWarn, "lock-other", "lesson/uv.lock", 27)
 	_, l = read(t, files{"uv.lock": locks[uvLock], "requirements.txt": "click==7\n", "pylock.toml": locks[pylockTOML]}, Options{})
 	wantNotice(t, l, sevWarn, "lock-two", "pylock.toml", 0)
 }
@@ -47,11 +50,11 @@ func TestPylock(t *testing.T) {
 	wantNoErrors(t, l)
 	want(t, "pip", spec(t, f, "base").Pip, []Requirement{
 		{Name: "click", Spec: "click", File: "requirements.txt", Line: 1},
-		{Name: "click", Spec: "click==8.5.0", File: "pylock.toml", Line: 6},
-		{Name: "colorama", Spec: "colorama==0.4.6 ; sys_platform == 'win32'", File: "pylock.toml", Line: 12},
+		{Name: "click", Spec: "click==8.5.0", File: "pylock.toml", Line: 6, Hashes: []string{sumA, "sha512:" + strings.Repeat("d", 128)}},
+		{Name: "colorama", Spec: "colorama==0.4.6 ; sys_platform == 'win32'", File: "pylock.toml", Line: 13},
 	})
-	wantNotice(t, l, sevInfo, "lock-group", "pylock.toml", 18)
-	wantNotice(t, l, sevWarn, "lock-other", "pylock.toml", 23)
+	wantNotice(t, l, sevInfo, "lock-group", "pylock.toml", 19)
+	wantNotice(t, l, sevWarn, "lock-other", "pylock.toml", 24)
 	_, l = read(t, files{"pylock.toml": lockFiles(t)[pylockTOML], "requirements.txt": "click==7\n"}, Options{})
 	wantNotice(t, l, sevError, "requirements-contradiction", "pylock.toml", 6)
 }
@@ -60,8 +63,8 @@ func TestPipfileLock(t *testing.T) {
 	f, l := read(t, files{"Pipfile.lock": lockFiles(t)[pipfileLock]}, Options{})
 	wantNoErrors(t, l)
 	want(t, "pip", spec(t, f, "base").Pip, []Requirement{
-		{Name: "click", Spec: "click==8.5.0 ; python_version >= '3.10'", File: "Pipfile.lock", Line: 14},
-		{Name: "rich", Spec: "rich==15.1.0", File: "Pipfile.lock", Line: 24},
+		{Name: "click", Spec: "click==8.5.0 ; python_version >= '3.10'", File: "Pipfile.lock", Line: 14, Hashes: []string{sumA, sumB}},
+		{Name: "rich", Spec: "rich==15.1.0", File: "Pipfile.lock", Line: 24, Hashes: []string{sumC}},
 	})
 	want(t, "python", spec(t, f, "base").Python, "3.12")
 	wantNotice(t, l, sevWarn, "lock-other", "Pipfile.lock", 19)
@@ -72,9 +75,9 @@ func TestCondaLock(t *testing.T) {
 	f, l := read(t, files{"conda-lock.yml": lock, "environment.yml": "name: base\nchannels: [bioconda]\ndependencies: [numpy]\n", "environment-geo.yml": "channels: [x]\ndependencies: [gdal]\n"}, Options{})
 	wantNoErrors(t, l)
 	base := spec(t, f, "base")
-	want(t, "conda", base.Conda, []CondaLine{{"_libgcc_mutex=0.1=conda_forge", "conda-lock.yml", 15}, {"numpy=2.2.6=py312h72c5963_0", "conda-lock.yml", 25}})
+	want(t, "conda", base.Conda, []CondaLine{{Spec: "_libgcc_mutex=0.1=conda_forge", File: "conda-lock.yml", Line: 15, Hash: "md5:d7c89558ba9fa0495403155b64376d81"}, {Spec: "numpy=2.2.6=py312h72c5963_0", File: "conda-lock.yml", Line: 25, Hash: "sha256:c3b3ff686c86ed3ec7a2cc38053fd6234260b64286c2bd573e436156f39d14a7"}})
 	want(t, "channels", base.Channels, []string{"conda-forge"})
-	want(t, "pip", base.Pip, []Requirement{{Name: "typing-extensions", Spec: "typing_extensions==4.8.0", File: "conda-lock.yml", Line: 45}})
+	want(t, "pip", base.Pip, []Requirement{{Name: "typing-extensions", Spec: "typing_extensions==4.8.0", File: "conda-lock.yml", Line: 45, Hashes: []string{sumC}}})
 	wantNotice(t, l, sevInfo, "lock-instead", "environment.yml", 3)
 	want(t, "the others", condaOf(spec(t, f, "geo")), []string{"gdal"})
 	for what, c := range map[string]struct{ old, new, code string }{
@@ -85,6 +88,7 @@ func TestCondaLock(t *testing.T) {
 		"other shape": {"package:", "packages:", "lock-shape"},
 		"other place": {"platform: " + subdir(), "platform: osx-64", "lock-platform"},
 		"bomb":        {"hash:", "hash: &x", "yaml-anchor"},
+		"no hash":     {"sha256: c3b3", "sha256: ../", "lock-hash"},
 	} {
 		_, l := read(t, files{"conda-lock.yml": strings.ReplaceAll(lock, c.old, c.new)}, Options{})
 		if !l.HasErrors() || !strings.Contains(dump(l), c.code) || strings.Contains(dump(l), "geheim") {
@@ -100,6 +104,7 @@ func TestPixiLock(t *testing.T) {
 	want(t, "conda", condaOf(s), []string{"bzip2=1.0.8=hd590300_5", "python=3.12.3=hab00c5b_0_cpython"})
 	want(t, "channels", s.Channels, []string{"conda-forge"})
 	want(t, "pip", pipOf(s), []string{"requests==2.31.0", "odd==1.0"})
+	want(t, "checksums", []any{s.Conda[0].Hash, s.Conda[1].Hash, s.Pip[0].Hashes, s.Pip[1].Hashes}, []any{sumA, "", []string(nil), []string{sumB}})
 	wantNotice(t, l, sevWarn, "lock-other", "px/pixi.lock", 13)
 	_, l = read(t, files{"pixi.lock": "version: 6\nenvironments: {}\n"}, Options{})
 	wantNotice(t, l, sevError, "lock-platform", "pixi.lock", 1)

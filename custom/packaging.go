@@ -71,6 +71,7 @@ func (a *asking) packaging(dir string, names []string) {
 
 // exactList reads a file of exact versions.
 func (a *asking) exactList(rel string) ([]byte, bool) {
+	a.summed = 0
 	data, ok := a.text(rel, MaxLock)
 	if data == nil || !ok {
 		return nil, false
@@ -122,8 +123,11 @@ func (a *asking) pipLock(rel string) {
 // imported says what became of an exact list.
 func (a *asking) imported(rel string, count int) {
 	if count > 0 {
-		a.info("lock-imported", rel, 0, fmt.Sprintf("%s gives the exact versions of %d packages", printable(rel), count),
-			"exactly these versions are installed; their checksums are the class's own, from where it gets them", "nothing to do")
+		means := "exactly these versions are installed; their checksums are the class's own, from where it gets them"
+		if a.summed > 0 {
+			means = fmt.Sprintf("exactly these versions are installed; for %d of them it gives checksums, and no other files are taken", a.summed)
+		}
+		a.info("lock-imported", rel, 0, fmt.Sprintf("%s gives the exact versions of %d packages", printable(rel), count), means, "nothing to do")
 	}
 }
 

@@ -57,13 +57,13 @@ func (l *pipList) at(name string) int {
 }
 
 // pin asks for one version, or only keeps to it when something else asks.
-func (l *pipList) pin(line int, name, version, marker string, constraint bool) {
+func (l *pipList) pin(line int, name, version, marker string, hashes []string, constraint bool) {
 	text := name + "==" + version
 	if marker != "" {
 		text += " ; " + marker
 	}
 	before := len(l.req.out.Items)
-	if l.req.pinned(l.rel, line, text, constraint); len(l.req.out.Items) > before {
+	if l.req.pinned(l.rel, line, text, l.listed(l.rel, line, name, hashes...), constraint); len(l.req.out.Items) > before {
 		l.count++
 	}
 }
@@ -81,12 +81,18 @@ type uvList struct {
 		Version string         `toml:"version"`
 		Source  map[string]any `toml:"source"`
 		Markers []string       `toml:"resolution-markers"`
+		Sdist   uvFile         `toml:"sdist"`
+		Wheels  []uvFile       `toml:"wheels"`
 		Needs   []struct {
 			Name   string   `toml:"name"`
 			Marker string   `toml:"marker"`
 			Extra  []string `toml:"extra"`
 		} `toml:"dependencies"`
 	} `toml:"package"`
+}
+
+type uvFile struct {
+	Hash string `toml:"hash"` // sha256:...
 }
 
 // uv reads uv.lock: what the project itself needs is asked for, and every version in
@@ -109,7 +115,7 @@ func (l *pipList) uv(data []byte) {
 				if n.Marker != "" {
 					text += " ; " + n.Marker
 				}
-				l.req.pinned(l.rel, after(l.needs[n.Name], line), text, false)
+				l.req.pinned(l.rel, after(l.needs[n.Name], line), text, nil, false)
 			}
 		case p.Source["registry"] == nil:
 			l.other(line, p.Name)
@@ -118,7 +124,11 @@ func (l *pipList) uv(data []byte) {
 			if len(p.Markers) > 0 {
 				marker = "(" + strings.Join(p.Markers, ") or (") + ")"
 			}
-			l.pin(line, p.Name, p.Version, marker, true)
+			hashes := []string{p.Sdist.Hash}
+			for _, w := range p.Wheels {
+				hashes = append(hashes, w.Hash)
+			}
+			l.pin(line, p.Name, p.Version, marker, hashes, true)
 		}
 	}
 }
@@ -128,16 +138,36 @@ func isProject(source map[string]any) bool {
 	return source["virtual"] == "." || source["editable"] == "." || source["directory"] == "."
 }
 
+type pyFile struct {
+	Hashes map[string]string `toml:"hashes"` // by kind
+}
+
+// sumsOf is a checksum of each file: the best that is known, since all are of one file.
+func sumsOf(files []pyFile) []string {
+	var out []string
+	for _, f := range files {
+		for _, kind := range append([]string{"sha256"}, slices.Sorted(maps.Keys(f.Hashes))...) {
+			if h, ok := f.Hashes[kind]; ok {
+				out = append(out, kind+":"+h)
+				break
+			}
+		}
+	}
+	return out
+}
+
 // pylock reads pylock.toml (PEP 751), which lists what to install here.
 func (l *pipList) pylock(data []byte) {
 	var p struct {
 		Packages []struct {
-			Name    string `toml:"name"`
-			Version string `toml:"version"`
-			Marker  string `toml:"marker"`
-			VCS     any    `toml:"vcs"`
-			Folder  any    `toml:"directory"`
-			Archive any    `toml:"archive"`
+			Name    string   `toml:"name"`
+			Version string   `toml:"version"`
+			Marker  string   `toml:"marker"`
+			VCS     any      `toml:"vcs"`
+			Folder  any      `toml:"directory"`
+			Archive any      `toml:"archive"`
+			Sdist   pyFile   `toml:"sdist"`
+			Wheels  []pyFile `toml:"wheels"`
 		} `toml:"packages"`
 	}
 	if !l.toml(l.rel, data, &p) {
@@ -151,7 +181,7 @@ func (l *pipList) pylock(data []byte) {
 		case strings.Contains(k.Marker, "extras") || strings.Contains(k.Marker, "dependency_groups"):
 			l.info("lock-group", l.rel, line, fmt.Sprintf("%s line %d: %s belongs to an extra or a group", printable(l.rel), line, short(k.Name)), "it is not installed", "name it in requirements.txt if the lesson needs it")
 		default:
-			l.pin(line, k.Name, k.Version, k.Marker, false)
+			l.pin(line, k.Name, k.Version, k.Marker, sumsOf(append(k.Wheels, k.Sdist)), false)
 		}
 	}
 }
@@ -183,7 +213,7 @@ func (l *pipList) pipfile(data []byte) {
 			l.other(line, name)
 			continue
 		}
-		l.pin(line, name, version, e.Markers, false)
+		l.pin(line, name, version, e.Markers, e.Hashes, false)
 	}
 	if m := runtimePython.FindStringSubmatch("python-" + p.Meta.Requires.Python); m != nil && len(l.files) == 0 {
 		l.runtimeWord(l.rel, python, printable(l.rel), m[0])

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,6 @@ var (
 	reqLine    = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[A-Za-z0-9._, -]*\])?\s*(.*)$`)
 	reqVersion = regexp.MustCompile(`^\(?\s*(?:(?:===|~=|==|!=|<=|>=|<|>)\s*[A-Za-z0-9.*+!_-]+\s*(?:,\s*|$|\)))+\)?\s*$`)
 	reqMarker  = regexp.MustCompile(`^(?:\s*(?:python_version|python_full_version|os_name|sys_platform|platform_release|platform_system|platform_version|platform_machine|platform_python_implementation|implementation_name|implementation_version|extra|'[^'\\]*'|"[^"\\]*"|===|~=|==|!=|<=|>=|<|>|and\b|or\b|not\b|in\b|[()]))+\s*$`)
-	reqHash    = regexp.MustCompile(`\s--hash[= ](sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})(?:\s|$)`)
 	reqRuns    = regexp.MustCompile(`[-_.]+`)
 	reqWheel   = regexp.MustCompile(`^([A-Za-z0-9._]+)-([A-Za-z0-9.!+_]+)(-\d[A-Za-z0-9_.]*)?-[A-Za-z0-9._]+-[A-Za-z0-9._]+-[A-Za-z0-9._]+\.whl$`)
 	reqPin     = regexp.MustCompile(`^={2,3}\s*[^*,\s]+$`)
@@ -32,11 +32,11 @@ type requirements struct {
 	first  map[string]Requirement // by name
 	hashes bool                   // a --hash was seen
 	quiet  bool                   // a name that comes again is no news
-	wheel  map[string]bool        // by path
+	given  []string               // the checksums that a list gives for the line
 }
 
 func newRequirements(r *reader) *requirements {
-	return &requirements{reader: r, done: map[string]bool{}, first: map[string]Requirement{}, wheel: map[string]bool{}}
+	return &requirements{reader: r, done: map[string]bool{}, first: map[string]Requirement{}}
 }
 
 // read reads a requirements.txt, which may be absent.
@@ -70,11 +70,12 @@ func (q *requirements) file(rel string, data []byte, constraint bool) {
 	q.open = q.open[:len(q.open)-1]
 }
 
-// pinned takes a line of an exact list, which may name again what a person asked for.
-func (q *requirements) pinned(rel string, line int, text string, constraint bool) {
-	q.quiet = true
+// pinned takes a line of an exact list, which may name again what a person asked for,
+// and the checksums that the list has for it.
+func (q *requirements) pinned(rel string, line int, text string, hashes []string, constraint bool) {
+	q.quiet, q.given = true, hashes
 	q.logical(rel, line, text, constraint)
-	q.quiet = false
+	q.quiet, q.given = false, nil
 }
 
 // logical takes one line unless there are too many.
@@ -159,14 +160,9 @@ func isPath(text string) bool {
 }
 
 func (q *requirements) requirement(rel string, line int, text string, constraint bool) {
-	spec := strings.TrimSpace(strings.ReplaceAll(text, "\t", " "))
-	if !q.hashes && reqHash.MatchString(spec+" ") {
-		q.hashes = true
-		q.info("requirements-hash", rel, line, fmt.Sprintf("%s line %d gives the checksum of a package", printable(rel), line),
-			"the class makes its own list of checksums from the index and keeps to that", "nothing to do")
-	}
-	for reqHash.MatchString(spec + " ") {
-		spec = strings.TrimSpace(reqHash.ReplaceAllString(spec+" ", " "))
+	spec, hashes, ok := q.cutHashes(rel, line, strings.TrimSpace(strings.ReplaceAll(text, "\t", " ")))
+	if !ok {
+		return
 	}
 	if do := requirementMistake(spec); do != "" {
 		q.refuse("requirements-line", rel, line, spec, "is no requirement", do)
@@ -191,7 +187,7 @@ func (q *requirements) requirement(rel string, line int, text string, constraint
 		q.leftOut(rel, line, m[1])
 		return
 	}
-	item := Requirement{Name: normalName(m[1]), Spec: spec, File: rel, Line: line, Constraint: constraint}
+	item := Requirement{Name: normalName(m[1]), Spec: spec, File: rel, Line: line, Constraint: constraint, Hashes: q.sums(hashes, rel, line)}
 	if !constraint && !q.again(item, version, marked) {
 		return
 	}
@@ -243,12 +239,13 @@ func (q *requirements) again(item Requirement, version string, marked bool) bool
 			"keep one of the two lines")
 		return false
 	}
+	more := oldVersion != version || len(item.Hashes) > 0 && !slices.Equal(item.Hashes, old.Hashes)
 	if q.quiet {
-		return oldVersion != version
+		return more
 	}
 	q.warn("requirements-duplicate", item.File, item.Line, fmt.Sprintf("%s line %d names %s again, after %s", printable(item.File), item.Line, item.Name, where),
 		"it is installed once, in a version that suits both lines", "remove one of the two lines")
-	return oldVersion != version
+	return more
 }
 
 // option handles the lines that begin with "-". Only what changes nothing outside

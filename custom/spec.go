@@ -26,6 +26,7 @@ type CondaLine struct {
 	Spec string // a match spec, such as numpy=2.3
 	File string // relative to the folder
 	Line int    // 1-based
+	Hash string // sha256: or md5: and hex, of the package's archive; "" for any
 }
 
 // Environments is every environment that the folder asks for: "base" first, which is

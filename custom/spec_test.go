@@ -40,7 +40,7 @@ func TestE5_environmentFile(t *testing.T) {
 	wantNoErrors(t, l)
 	base := spec(t, f, "base")
 	want(t, "channels", base.Channels, []string{"conda-forge", "bioconda"})
-	want(t, "conda", base.Conda, []CondaLine{{"python=3.12", "environment.yml", 4}, {"numpy>=2,<3", "environment.yml", 5}, {"pip", "environment.yml", 6}})
+	want(t, "conda", base.Conda, []CondaLine{{Spec: "python=3.12", File: "environment.yml", Line: 4}, {Spec: "numpy>=2,<3", File: "environment.yml", Line: 5}, {Spec: "pip", File: "environment.yml", Line: 6}})
 	want(t, "pip", base.Pip, []Requirement{
 		{Name: "humanize", Spec: "humanize", File: "requirements.txt", Line: 2},
 		{Name: "tabulate", Spec: "tabulate", File: "more.txt", Line: 1},
@@ -67,7 +67,7 @@ func TestE6_laterFileOnTop(t *testing.T) {
 	wantNoErrors(t, l)
 	geo := spec(t, f, "geo")
 	want(t, "conda", geo.Conda, []CondaLine{
-		{"gdal=3.8", "environment-geo.yml", 2}, {"numpy=2", "environment_z.yml", 3}, {"scipy=1", "environment-geo.yml", 2}, {"tree", "environment_z.yml", 3},
+		{Spec: "gdal=3.8", File: "environment-geo.yml", Line: 2}, {Spec: "numpy=2", File: "environment_z.yml", Line: 3}, {Spec: "scipy=1", File: "environment-geo.yml", Line: 2}, {Spec: "tree", File: "environment_z.yml", Line: 3},
 	})
 	want(t, "channels", geo.Channels, []string{"conda-forge", "bioconda"})
 	wantNotice(t, l, sevWarn, "environment-duplicate", "environment_z.yml", 1)

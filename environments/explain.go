@@ -68,11 +68,7 @@ func explain(s Spec, exit int, output, index string) error {
 			Do: "install the certificate of the school's filter on the box, or use a connection without one, then apply the folder again",
 		}}
 	case hashBadForm.MatchString(output):
-		pkg := hashBadForm.FindStringSubmatch(output)[1]
-		f.notices = notice.List{s.at(pinName(pkg), notice.Notice{
-			Code: "environment-hash", What: fmt.Sprintf("the file that was downloaded for %s is not the one that was chosen before", pkg),
-			Do: "try again with another connection; if it happens again, name another version on that line",
-		})}
+		f.notices = notice.List{s.hashBad(hashBadForm.FindStringSubmatch(output)[1])}
 	case strings.Contains(text, "No solution found"):
 		f.kind = kindClash
 		f.clash(s, text)

@@ -34,7 +34,7 @@ func (b *Builder) resolve(ctx context.Context, s Spec, o ResolveOptions, install
 	}
 	defer w.drop(b.c.Log)
 	mode, g := "resolve", Generation{Env: s.Env}
-	if install {
+	if install && !s.hashed() { // else the files are compared before any is installed
 		mode = "both"
 		if g, err = b.begin(s, Manifest{}); err != nil {
 			return resolution{}, Generation{}, err
@@ -58,6 +58,9 @@ func (b *Builder) resolve(ctx context.Context, s Spec, o ResolveOptions, install
 		if again, err2 := b.attempt(ctx, s, relaxed, mode, &g, sink); err2 == nil {
 			out, err, moved = again, nil, true
 		}
+	}
+	if err == nil {
+		out.manifest, err = w.keepTo(s, out.manifest)
 	}
 	if (err != nil || out.unchanged) && g.Number != 0 {
 		b.abandon(g)

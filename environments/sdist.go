@@ -42,11 +42,12 @@ func (b *Builder) fromSource(ctx context.Context, s Spec, w work, err error, sin
 		}
 	}
 	url := "file://" + b.c.Store.mount + "/"
-	if wheel, ok := b.builtBefore(w.prev.Manifest, name, version); ok {
+	hashes, _ := s.allowed(name, version) // of what a wheel was built is not known later
+	if wheel, ok := b.builtBefore(w.prev.Manifest, name, version); ok && hashes == nil {
 		url = wheel
 	} else {
 		sink.Progress(progress.Event{Job: "environment", Step: "building " + name + " from its source"})
-		wheel, err := b.buildSource(ctx, s, w, name, version, sink)
+		wheel, err := b.buildSource(ctx, s, w, name, version, hashes, sink)
 		if err != nil {
 			return false, err
 		}
@@ -72,13 +73,13 @@ func (b *Builder) builtBefore(prev Manifest, name, version string) (url string, 
 }
 
 // buildSource gives the path of the wheel, relative to the store's root.
-func (b *Builder) buildSource(ctx context.Context, s Spec, w work, name, version string, sink progress.Sink) (string, error) {
+func (b *Builder) buildSource(ctx context.Context, s Spec, w work, name, version string, hashes []string, sink progress.Sink) (string, error) {
 	dir := filepath.Join(w.host, "source")
 	index := pypi
 	if b.c.Index != "" {
 		index = b.c.Index
 	}
-	job, err := json.Marshal(map[string]any{"name": name, "version": version, "index": index, "uv": b.c.UV, "options": b.options(false)})
+	job, err := json.Marshal(map[string]any{"name": name, "version": version, "index": index, "uv": b.c.UV, "hashes": hashes, "options": b.options(false)})
 	if err != nil {
 		return "", err
 	}
@@ -127,10 +128,24 @@ func (b *Builder) source(ctx context.Context, s Spec, w work, verb, name string,
 		return ctx.Err()
 	case err != nil:
 		return fmt.Errorf("cannot build %s: %w", name, err)
+	case exit == otherSource:
+		return s.otherSource(name)
 	case exit != 0:
 		return notBuilt(s, name, lastError(read.text(), exit))
 	}
 	return nil
+}
+
+// otherSource is how source.py ends when the source is not one that the lines allow.
+const otherSource = 3
+
+func (s Spec) otherSource(name string) error {
+	_, at := s.allowed(name, "")
+	return &notice.Error{Notice: notice.Notice{
+		Code: "environment-hash-other", Severity: notice.SeverityError, File: at.File, Line: at.Line, Means: unchanged,
+		What: fmt.Sprintf("%s is only published as source code, and that source is not what the checksums on its line were made of", name),
+		Do:   askMaker,
+	}}
 }
 
 func notBuilt(s Spec, name, why string) error {

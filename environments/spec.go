@@ -16,11 +16,12 @@ import (
 // Requirement is one line of the teacher's files that asks for a package.
 // It has the fields of custom.Requirement, so that one converts to the other.
 type Requirement struct {
-	Name       string // normalised as PEP 503 says; for a local wheel its distribution's name
-	Spec       string // the line without comments, continuations and hashes
-	File       string // relative to the teacher's folder
-	Line       int    // 1-based
-	Constraint bool   // limits a version, installs nothing
+	Name       string   // normalised as PEP 503 says; for a local wheel its distribution's name
+	Spec       string   // the line without comments, continuations and hashes
+	File       string   // relative to the teacher's folder
+	Line       int      // 1-based
+	Constraint bool     // limits a version, installs nothing
+	Hashes     []string // such as sha256:9f86...; a file of the package has to have one of them; nil: any file
 }
 
 // Wheel is a wheel in the teacher's folder, named by a line such as ./x-1-py3-none-any.whl.
@@ -34,6 +35,7 @@ type CondaRequirement struct {
 	Spec string // a match spec: numpy, numpy=2.3, conda-forge::numpy>=2
 	File string // relative to the teacher's folder
 	Line int    // 1-based
+	Hash string // sha256: or md5: and hex, of the package's archive; "" for any
 }
 
 // Spec is what was asked for. The zero Spec with an Env, Core and Image asks for the
@@ -79,6 +81,7 @@ func (s Spec) digest(index string) string {
 	if s.AllowBuild {
 		fmt.Fprintf(h, "build\n")
 	}
+	s.digestHashes(h)
 	return hex.EncodeToString(h.Sum(nil))
 }
 

@@ -134,7 +134,7 @@ func (b *Builder) preferred(s Spec, prev Manifest, o ResolveOptions) []byte {
 	var stay Manifest
 	for _, p := range prev.of(Pip) {
 		if !o.moves(p.Name) {
-			stay.Packages = append(stay.Packages, p)
+			stay.Packages = append(stay.Packages, s.pinned(p))
 		}
 	}
 	out := stay.body()
@@ -149,7 +149,7 @@ func (b *Builder) preferred(s Spec, prev Manifest, o ResolveOptions) []byte {
 			continue // a comment
 		}
 		if _, ok := stay.Find(p.Name); !ok && !(o.moves(p.Name) && s.asks(p.Name)) {
-			out = append(out, strings.ReplaceAll(line, "\x00", "\\\n")...)
+			out = append(out, s.withoutHashes(p, strings.ReplaceAll(line, "\x00", "\\\n"))...)
 		}
 	}
 	return out

@@ -1,9 +1,10 @@
 """Make a wheel of a package that exists as source only, where the teacher allows it.
 
 Run as `python -I -S WORK/source/source.py fetch|build`. The directory holds source.json:
-name, version ("" for the newest), index, and uv with its options. fetch may use the
-network and runs nothing of the package: it loads the source, checks its hash, and installs
-what it says that building needs, from wheels only. build runs the package's own code, in a
+name, version ("" for the newest), index, hashes (of which the source has to have one; null
+for any), and uv with its options. It ends with 3 when the source has none of them. fetch
+may use the network and runs nothing of the package: it loads the source, checks its hash,
+and installs what it says that building needs, from wheels only. build runs the package's own code, in a
 container without network that sees nothing but this directory; out/ has the wheel then.
 """
 
@@ -20,6 +21,7 @@ import urllib.request
 from typing import Any
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+OTHER = 3  # exit code: the source is not one that is allowed
 LARGEST = 200 << 20  # bytes of an archive
 JSON = "application/vnd.pypi.simple.v1+json"
 
@@ -45,6 +47,12 @@ def load(url: str, accept: str = "*/*") -> bytes:
     if len(data) > LARGEST:
         sys.exit("error: %s is too large" % url)
     return data
+
+
+def has(data: bytes, checksum: str) -> bool:
+    """Whether a checksum, such as sha256:9f86..., is one of the data."""
+    kind, _, digest = checksum.partition(":")
+    return kind in ("sha256", "sha384", "sha512") and hashlib.new(kind, data).hexdigest() == digest
 
 
 def order(version: str) -> list[int]:
@@ -83,6 +91,8 @@ def fetch(job: dict[str, Any]) -> None:
     data = load(urllib.parse.urljoin(index, f["url"]))
     if hashlib.sha256(data).hexdigest() != f["hashes"]["sha256"]:
         sys.exit("error: Hash mismatch for `%s`" % f["filename"])
+    if job["hashes"] and not any(has(data, h) for h in job["hashes"]):
+        sys.exit(OTHER)
     with open(at("archive"), "wb") as out:
         out.write(data)
     with tarfile.open(at("archive")) as t:

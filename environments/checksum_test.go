@@ -1,0 +1,155 @@
+package environments
+
+import (
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/conjuring/conjured/internal/condatest"
+	"github.com/conjuring/conjured/internal/wheeltest"
+	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
+)
+
+// summed is lines of which some have checksums behind them.
+func summed(lines ...string) []Requirement {
+	out := asks(lines...)
+	for i, r := range out {
+		f := strings.Fields(r.Spec)
+		out[i].Name, out[i].Spec = normalise(pinName(f[0])), f[0]
+		for _, h := range f[1:] {
+			out[i].Hashes = append(out[i].Hashes, h)
+		}
+	}
+	return out
+}
+
+func hashesOf(m Manifest, name string) []string {
+	p, _ := m.Find(name)
+	return p.Hashes
+}
+
+// Only files with the checksums of the lines are installed: there are two of one release,
+// and the one that uv would rather have is not the one that is meant.
+func TestChecksums_pip(t *testing.T) {
+	plain := wheeltest.Wheel{Name: "one", Version: "1", Modules: map[string]string{"one.py": "which = 'plain'\n"}}
+	tag := "py3-none-linux_" + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
+	better := wheeltest.Wheel{Name: "one", Version: "1", Tag: tag, Modules: map[string]string{"one.py": "which = 'better'\n"}}
+	archive := sha256.Sum256(wheeltest.Sdist{Name: "one", Version: "1"}.Bytes())
+	two := wheeltest.Wheel{Name: "two", Version: "1", Requires: []string{"one"}}
+	source := wheeltest.Sdist{Name: "one", Version: "1"}
+	index := wheeltest.Serve(plain, better, two, source)
+	srv := httptest.NewServer(index)
+	defer srv.Close()
+	x := newBox(t, t.TempDir(), srv.URL+"/simple", "none")
+	a, b, c := "sha256:"+plain.SHA256(), "sha256:"+better.SHA256(), "sha256:"+two.SHA256()
+	nobody := "sha256:" + strings.Repeat("e", 64)
+	spec := func(lines ...string) Spec { return Spec{Env: Base, Image: "host", Requirements: summed(lines...)} }
+	which := func(g Generation) string {
+		out, err := exec.Command(filepath.Join(x.store.Root(), g.Path(), "bin/python"), "-c", "import one; print(one.which)").CombinedOutput()
+		if err != nil {
+			t.Errorf("%s", out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+
+	free := x.use(t, spec("two", "one==1"))
+	if got := which(free); got != "better" || len(hashesOf(free.Manifest, "one")) != 3 {
+		t.Fatalf("uv takes %s of %v", got, hashesOf(free.Manifest, "one"))
+	}
+	// Some lines only: the others come as they did.
+	one := x.use(t, spec("two", "one==1 "+a))
+	if got := which(one); got != "plain" || !slices.Equal(hashesOf(one.Manifest, "one"), []string{a}) || !slices.Equal(hashesOf(one.Manifest, "two"), hashesOf(free.Manifest, "two")) {
+		t.Errorf("%s, %s", got, one.Manifest.Canonical())
+	}
+	if c := Diff(free.Manifest, one.Manifest).Class(); c != None {
+		t.Errorf("only the file changed, and that is %s", c)
+	}
+	// Another checksum that fits as well, or none: what is there is what is asked for.
+	for _, lines := range [][]string{{"two", "one==1 " + a + " " + nobody}, {"two " + c, "one==1 " + a + " " + b}, {"two", "one==1.0 " + a}} {
+		made, err := x.b.Make(t.Context(), spec(lines...), progress.Discard)
+		if err != nil || made.New || made.Generation.Number != one.Number {
+			t.Errorf("%q: %+v %v", lines, made, err)
+		}
+	}
+	// The other file of the same version, whatever the class had before.
+	other := x.use(t, spec("two", "one==1 "+b))
+	if got := which(other); got != "better" {
+		t.Errorf("%s", got)
+	}
+
+	for what, bad := range map[string]struct {
+		lines []string
+		code  string
+		says  string
+	}{
+		"nobody's":     {[]string{"two", "one==1 " + nobody}, "environment-hash-other", "expected sha256 eeeeeeeeeeeeeeee..., there is sha256"},
+		"contradicted": {[]string{"one==1 " + a, "one==1 " + b}, "environment-hash-other", "different checksums"},
+		"no kind":      {[]string{"two", "one==1 sha512:" + strings.Repeat("e", 128)}, "environment-hash-kind", "sha512"},
+		"the source's": {[]string{"two", "one==1 sha256:" + hex.EncodeToString(archive[:])}, "environment-hash", "source code or for other computers"},
+	} {
+		_, err := x.b.Make(t.Context(), spec(bad.lines...), progress.Discard)
+		l := notice.For(err)
+		if len(l) != 1 || l[0].Code != bad.code || l[0].Line != 2 || l[0].File != "requirements.txt" || !strings.Contains(l[0].What, bad.says) || l[0].Means != unchanged {
+			t.Errorf("%s: %+v", what, l)
+		}
+	}
+
+	// The bytes change upstream, with and without a word of it in the index.
+	forged := plain
+	forged.Modules = map[string]string{"one.py": "which = 'forged'\n"}
+	x = newBox(t, t.TempDir(), srv.URL+"/simple", "none")
+	index.Forge(plain.File(), forged.Bytes())
+	_, err := x.b.Make(t.Context(), spec("one==1 "+a), progress.Discard)
+	if l := notice.For(err); len(l) != 1 || l[0].Code != "environment-hash" {
+		t.Errorf("forged: %+v", l)
+	}
+	index.Set(forged)
+	x = newBox(t, t.TempDir(), srv.URL+"/simple", "none") // what was announced is remembered for a while
+	_, err = x.b.Make(t.Context(), spec("one==1 "+a), progress.Discard)
+	if l := notice.For(err); len(l) != 1 || l[0].Code != "environment-hash-other" || l[0].Line != 1 {
+		t.Errorf("changed: %+v", l)
+	}
+	if gs, err := x.store.Generations(Base); err != nil || len(gs) != 0 {
+		t.Errorf("%+v %v", gs, err)
+	}
+}
+
+// An archive of conda has to be the one that a list means, by sha256 or md5.
+func TestChecksums_conda(t *testing.T) {
+	geo := condatest.Package{Name: "geo", Version: "1.0", Noarch: "generic"}
+	x := newCondaBox(t, "http://127.0.0.1:9/simple", geo)
+	spec := func(hash string) Spec {
+		s := Spec{Env: Base, Image: "host", Channels: []string{"conda-forge"}, Conda: condaAsks("geo=1.0", "python")}
+		s.Conda[0].Hash = hash
+		return s
+	}
+	archive := sha256.Sum256(geo.Bytes())
+	right, old := hex.EncodeToString(archive[:]), fmt.Sprintf("%x", md5.Sum(geo.Bytes()))
+	free := x.use(t, spec(""))
+	for _, hash := range []string{"sha256:" + right, "md5:" + old} {
+		if made, err := x.b.Make(t.Context(), spec(hash), progress.Discard); err != nil || made.New || made.Generation.Number != free.Number {
+			t.Errorf("%s: %+v %v", hash, made, err)
+		}
+	}
+	for hash, code := range map[string]string{
+		"sha256:" + strings.Repeat("e", 64): "environment-hash-other", "md5:" + strings.Repeat("e", 32): "environment-hash-other", "sha512:" + strings.Repeat("e", 128): "environment-hash-kind",
+	} {
+		_, err := x.b.Make(t.Context(), spec(hash), progress.Discard)
+		l := notice.For(err)
+		if len(l) != 1 || l[0].Code != code || l[0].File != "environment.yml" || l[0].Line != 3 || !strings.Contains(l[0].What, "geo=1.0=") {
+			t.Errorf("%s: %+v", hash, l)
+		}
+	}
+	if gs, err := x.store.Generations(Base); err != nil || len(gs) != 1 {
+		t.Errorf("%+v %v", gs, err)
+	}
+}
