@@ -17,7 +17,6 @@ import (
 	"github.com/conjuring/conjured/appliance"
 	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/environments"
-	"github.com/conjuring/conjured/environments/history"
 	"github.com/conjuring/conjured/environments/registry"
 	"github.com/conjuring/conjured/gateway"
 	"github.com/conjuring/conjured/gateway/desk"
@@ -45,7 +44,6 @@ type box struct {
 	store    *environments.Store
 	envs     *environments.Builder
 	registry *registry.Registry
-	history  *history.Repository // nil when git does not work here
 	systems  *systems
 	trouble  troubles // what went wrong with environments last
 	sight    envSight // of environments, the last
@@ -94,7 +92,7 @@ func (b *box) run(ctx context.Context) error {
 		func() error { b.watchEngine(rest); return nil },
 		func() error { return b.statics.cache.Run(rest) },
 		func() error { b.watchFence(rest); return nil },
-		func() error { b.tidyPackages(rest); return nil },
+		func() error { b.upkeep(rest); return nil },
 	}
 	for _, s := range sockets {
 		parts = append(parts, func() error { return s.serve(rest) })

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/conjuring/conjured/appliance"
 	"github.com/conjuring/conjured/custom"
@@ -53,9 +52,8 @@ func (b *box) openEnvironments(ctx context.Context) (err error) {
 	return b.store.Kernels(environments.PythonKernel())
 }
 
-func (b *box) openHistory(ctx context.Context) (_ *history.Repository, err error) {
-	b.history, err = history.Open(ctx, history.Config{Dir: b.place.join("history"), Notify: b.tell, Log: b.log})
-	return b.history, err
+func (b *box) openHistory(ctx context.Context) (*history.Repository, error) {
+	return history.Open(ctx, history.Config{Dir: b.place.join("history"), Notify: b.tell, Log: b.log})
 }
 
 // noHistory is what it means that git does not work here.
@@ -154,29 +152,6 @@ func (b *box) classHours(ctx context.Context) bool {
 	}
 	servers, err := b.hub.Servers(ctx)
 	return err != nil || len(servers) > 0
-}
-
-// tidyPackages removes, once an hour, what no label and no kernel needs any more, when
-// nobody works; and once in a while has the history take less room.
-func (b *box) tidyPackages(ctx context.Context) {
-	for hours := 1; ; hours++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Hour):
-		}
-		if b.classHours(ctx) {
-			continue
-		}
-		if _, err := b.registry.GC(ctx); err != nil && ctx.Err() == nil {
-			b.log.Warn("old packages stay on the disk", "error", err)
-		}
-		if b.history != nil && hours%(7*24) == 0 {
-			if err := b.history.Pack(ctx); err != nil && ctx.Err() == nil {
-				b.log.Warn("the history stays as large as it is", "error", err)
-			}
-		}
-	}
 }
 
 // packagesMoved follows a label that moved: what is written down about base, the image

@@ -122,18 +122,14 @@ func (s *systems) arrived(ctx context.Context, image string, apt []byte) error {
 // record puts an image's packages into the history. What cannot be written costs a line
 // in the log: the file beside it has them too.
 func (s *systems) record(ctx context.Context, x systemImage, apt []byte) {
-	h := s.b.history
-	if h == nil {
-		return
+	if s.b.registry == nil {
+		return // at boot
 	}
 	about, err := json.Marshal(map[string]any{"env": environments.System, "image": x.Image, "number": x.Number})
 	if err == nil {
-		_, err = h.PutManifest(ctx, string(environments.System), []history.File{
+		err = s.b.registry.RecordSystem(ctx, []history.File{
 			{Name: "apt.manifest", Data: apt}, {Name: "generation.json", Data: append(about, '\n')},
 		}, fmt.Sprintf("system %d", x.Number))
-	}
-	if err == nil {
-		_, err = h.Tag(ctx, string(environments.System))
 	}
 	if err != nil {
 		s.b.log.Warn("the history lacks the system's packages", "number", x.Number, "error", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/environments/history"
 )
 
 // SystemName is the environment of the system's own packages, which is an image.
@@ -32,6 +33,24 @@ func (r *Registry) systemRollback(ctx context.Context, ref string) (Outcome, err
 		return Outcome{Env: string(SystemName)}.failed(noSystem())
 	}
 	return r.c.System.Rollback(ctx, ref)
+}
+
+// RecordSystem writes the packages of an image of the system into the history, and tags
+// them. Without a history it does nothing: the image's own list is beside it.
+func (r *Registry) RecordSystem(ctx context.Context, files []history.File, why string) error {
+	done, err := r.changing.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if r.history == nil {
+		return nil
+	}
+	if _, err := r.history.PutManifest(ctx, string(SystemName), files, why); err != nil {
+		return err
+	}
+	_, err = r.history.Tag(ctx, string(SystemName))
+	return err
 }
 
 func noSystem() error {
