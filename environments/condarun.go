@@ -2,16 +2,12 @@ package environments
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/conjuring/conjured/notice"
-	"github.com/conjuring/conjured/progress"
 )
 
 // condaJob is what prefix.py reads: its Ask.
@@ -88,39 +84,6 @@ func (w work) conda() ([]Package, error) {
 		out = append(out, q)
 	}
 	return out, nil
-}
-
-// compile has the generation's own Python write the bytecode, where it is not the
-// image's: the first program of its packages that runs. It sees the store, and may write
-// to the generation only.
-func (b *Builder) compile(ctx context.Context, s Spec, w work, g Generation, sink progress.Sink) error {
-	todo := filepath.Join(w.rel, "compile.json")
-	if _, err := os.Lstat(filepath.Join(b.c.Store.root, todo)); err != nil {
-		return ignore(err)
-	}
-	gen := filepath.Join(b.c.Store.mount, g.Path())
-	read := &reader{sink: sink}
-	exit, err := b.c.Runner.Run(ctx, Command{
-		Image: s.Image,
-		Args:  []string{filepath.Join(gen, "bin/python"), "-I", "-S", filepath.Join(b.c.Store.mount, w.rel, "finish.py"), filepath.Join(b.c.Store.mount, todo)},
-		Env:   []string{"HOME=/tmp", "LC_ALL=C.UTF-8"},
-		Mounts: []Mount{
-			{Host: b.c.Store.root, Container: b.c.Store.mount, ReadOnly: true},
-			{Host: filepath.Join(b.c.Store.root, g.Path()), Container: gen},
-		},
-		User:   b.c.Builder,
-		Output: read,
-	})
-	read.flush()
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		return fmt.Errorf("cannot compile packages: %w", err)
-	case exit != 0:
-		return errors.Join(errors.New("cannot compile packages"), explain(s, exit, read.text(), b.c.Index))
-	}
-	return nil
 }
 
 // condaFailure is why conda.py did not do what it was asked.

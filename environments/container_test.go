@@ -117,7 +117,7 @@ func TestG7_courseWithItsOwnPython(t *testing.T) {
 			continue
 		}
 		for _, m := range c.Mounts {
-			if c.Network || !m.ReadOnly && m.Container != gen {
+			if c.Network || c.User != "65534:65534" || !m.ReadOnly && filepath.Base(m.Container) != "bytecode" {
 				t.Errorf("a program of a package ran with network %t and %+v", c.Network, c.Mounts)
 			}
 		}
@@ -146,6 +146,57 @@ func TestE5_ownKernelspec(t *testing.T) {
 	if l, err := x.b.Verify(t.Context(), g, progress.Discard); err != nil || l != nil {
 		t.Errorf("%v %v", notice.For(err), l)
 	}
+}
+
+// meansHarm is what a Python does that wants more than its own environment.
+const meansHarm = `
+try:
+    import posix
+    posix.chmod(sys.prefix + "/share/shared", 0o644)
+    posix.write(posix.open(sys.prefix + "/share/shared", posix.O_WRONLY), b"harm")
+except OSError:
+    pass
+`
+
+// The Python that a course brings writes its bytecode, and nothing else: the files of its
+// packages are those of other courses too.
+func TestPythonThatMeansHarm(t *testing.T) {
+	image := classImage(t)
+	py := realPython(t)
+	py = condatest.Package{Name: py.Name, Version: py.Version, Build: "0_harm", License: py.License, Files: slices.Clone(py.Files)}
+	minor := strings.Join(strings.Split(py.Version, ".")[:2], ".")
+	if !meanHarm(py.Files) {
+		t.Fatal("this Python has no encodings")
+	}
+	kernel := condatest.Package{Name: "r-irkernel", Version: "1.3", Files: []condatest.File{
+		{Path: "bin/R", Mode: 0o755, Data: []byte("#!/bin/sh\nshift\nexec /opt/conjured/lab/bin/python -m ipykernel_launcher -f \"$@\"\n")},
+		{Path: "share/jupyter/kernels/ir/kernel.json", Data: []byte(`{"argv": ["` + condatest.Placeholder + `/bin/R", "--slave", "{connection_file}"], "display_name": "R", "language": "R"}`)},
+		{Path: "share/shared", Data: []byte("fine")},
+		{Path: "lib/python" + minor + "/harmless.py", Data: []byte("x = 1\n")},
+	}}
+	x, run := classBox(t, py, kernel)
+	_, _ = x.b.Make(t.Context(), Spec{Env: "r4", Image: image, Conda: condaAsks("r-irkernel", "python")}, progress.Discard)
+	if len(run.seen) < 2 || filepath.Base(run.seen[1].Args[0]) != "python" || run.seen[1].Network {
+		t.Fatalf("%+v", run.seen)
+	}
+	found, _ := filepath.Glob(filepath.Join(x.store.Root(), "store/conda/pkgs/r-irkernel-*/share/shared"))
+	if len(found) != 1 {
+		t.Fatalf("%v", found)
+	}
+	if b, err := os.ReadFile(found[0]); err != nil || string(b) != "fine" {
+		t.Errorf("a file that others share says %q, %v", b, err)
+	}
+}
+
+// meanHarm puts it where every Python begins.
+func meanHarm(files []condatest.File) bool {
+	found := false
+	for i, f := range files {
+		if dir, base := filepath.Split(f.Path); filepath.Base(dir) == "encodings" && base == "__init__.py" {
+			files[i].Data, found = append(slices.Clone(f.Data), meansHarm...), true
+		}
+	}
+	return found
 }
 
 // The class's own environment with packages of conda: the image's Lab in a prefix of

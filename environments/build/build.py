@@ -177,12 +177,24 @@ def hot(job: Job) -> None:
         f.write(job.hot + "\n")
 
 
+def heir_of(job: Job, site: Site) -> str:
+    """The generation in use, where its bytecode was written by the very same Python: that
+    of another one, which may have been exchanged because it was not to be trusted, ends
+    with it."""
+
+    def python(packages: list[dict[str, Any]]) -> list[str]:
+        return [str(p["sha256"]) for p in packages if p["name"] == "python"]
+
+    now = site.chosen.packages if site.chosen else []
+    return job.prev if python(now) == python(prefix.Prefix(WORK, job.conda).load("previous.json")) else ""
+
+
 def install(job: Job, site: Site) -> tuple[compose.Composed, list[str]] | None:
     """Take over what is installed elsewhere in exactly this form, and download the rest."""
     say("step install")
     wanted = lock.read(at("lock.txt"))
     before = lock.read(at("previous.txt")) if job.prev else {}
-    prev, lab = compose.Donor(job.prev, before, True), compose.Donor(job.lab, lock.read(at("lab.txt")), False)
+    prev, lab = compose.Donor(heir_of(job, site), before, True), compose.Donor(job.lab, lock.read(at("lab.txt")), False)
     base = compose.Donor(job.base, lock.read(at("base.txt")), True)
     empty(job, site)
     try:
@@ -231,7 +243,7 @@ def main() -> None:
     say("step compile")
     done, new = built
     later = at("compile.json") if site.version not in ("", compose.OWN) else ""
-    fresh = finish.finish(job.gen, done.final(), job.prev, later)
+    fresh = finish.finish(job.gen, done.final(), heir_of(job, site), later)
     fresh |= {f for f in done.final() - done.files[0] if not f.endswith(".pyc")}
     theirs = done.files[0] | done.skeleton if site.chosen else done.files[0]
     reason = finish.touches(job.gen, new, theirs, fresh - done.skeleton) if new else "not only additions"

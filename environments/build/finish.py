@@ -5,9 +5,8 @@ Bytecode is of the unchecked-hash kind and names the source as the image's Lab s
 so that it is the same bytes in every generation and for every way to get it. Python
 puts the true path into tracebacks itself.
 
-Only the Python that will read bytecode can write it. Where that is not the image's, this
-is run once more, as `GENERATION/bin/python -I -S finish.py JOBS`, without network and
-with nothing to write to but the generation. JOBS is a JSON list of jobs of compile_many.
+Only the Python that will read bytecode can write it. Where that is not the image's,
+bytecode.py does, in a container of its own.
 """
 
 import configparser
@@ -133,7 +132,7 @@ def finish(gen: str, done: set[str], prev: str, later: str) -> set[str]:
         compile_and_seal(todo)
     elif todo:
         with open(later, "w") as f:
-            json.dump(todo, f)
+            json.dump([(source, shown, os.path.relpath(cached(source), gen)) for source, shown in todo], f)
     return fresh
 
 
@@ -199,9 +198,3 @@ def looked_for(gen: str, tops: set[str], done: set[str]) -> str:
             if any(p in text for p in plain) and form.search(text):
                 return "%s looks for it" % f
     return ""
-
-
-if __name__ == "__main__":
-    os.umask(0o022)
-    with open(sys.argv[1]) as jobs:
-        compile_and_seal([(source, shown) for source, shown in json.load(jobs)])
