@@ -159,12 +159,12 @@ func (c Changes) Class() Class {
 }
 
 // Sentence is c for a teacher, without a full stop: "Geo gets 2 new packages; nothing
-// else changes". Display is the environment's name as the teacher wrote it.
+// else changes", "Geo gets a newer version of numpy; ...". Display is the environment's name as the teacher wrote it.
 func (c Changes) Sentence(display string) string {
 	var did []string
-	say := func(n int, format string) {
-		if n > 0 {
-			did = append(did, fmt.Sprintf(format, count(n)))
+	say := func(l []Change, format string) {
+		if len(l) > 0 {
+			did = append(did, fmt.Sprintf(format, nameOrCount(l)))
 		}
 	}
 	if c.Python != nil {
@@ -173,31 +173,33 @@ func (c Changes) Sentence(display string) string {
 	if c.Platform != nil {
 		did = append(did, "moves to another kind of machine")
 	}
-	if n := len(c.Added); n > 0 {
-		did = append(did, fmt.Sprintf("gets %d new %s", n, plural(n)))
+	switch n := len(c.Added); {
+	case n == 1:
+		did = append(did, "gets the new package "+c.Added[0].Name)
+	case n > 1:
+		did = append(did, fmt.Sprintf("gets %d new packages", n))
 	}
-	say(len(c.Removed), "loses %s")
-	say(len(c.Upgraded), "gets a newer version of %s")
-	say(len(c.Downgraded), "gets an older version of %s")
-	say(len(c.Rebuilt), "gets another build of %s")
+	say(c.Removed, "loses %s")
+	say(c.Upgraded, "gets a newer version of %s")
+	say(c.Downgraded, "gets an older version of %s")
+	say(c.Rebuilt, "gets another build of %s")
 	switch c.Class() {
 	case None:
 		return "nothing changes in " + display
 	case AddOnly:
 		return title(display) + " " + did[0] + "; nothing else changes"
 	case Restart:
-		return title(display) + " " + listed(did) + "; the class restarts for a moment"
+		return title(display) + " " + listed(did) + "; servers that start from now on have it"
 	}
 	return title(display) + " " + listed(did) + "; kernels that run keep what they have until they are restarted"
 }
 
-func count(n int) string { return fmt.Sprintf("%d %s", n, plural(n)) }
-
-func plural(n int) string {
-	if n == 1 {
-		return "package"
+// nameOrCount is a package by its name, or how many there are.
+func nameOrCount(l []Change) string {
+	if len(l) == 1 {
+		return l[0].Name
 	}
-	return "packages"
+	return fmt.Sprintf("%d packages", len(l))
 }
 
 // listed joins parts of a sentence: "a, b and c".

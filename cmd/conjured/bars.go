@@ -119,9 +119,9 @@ func (j *job) text() string {
 	s := j.Step
 	switch {
 	case j.Total > 0:
-		s += fmt.Sprintf(", %d of %d %s", j.Done, j.Total, j.Unit)
+		s += strings.TrimSpace(fmt.Sprintf(", %d of %d %s", j.Done, j.Total, j.Unit))
 	case j.Done > 0:
-		s += fmt.Sprintf(", %d %s", j.Done, j.Unit)
+		s += strings.TrimSpace(fmt.Sprintf(", %d %s", j.Done, j.Unit))
 	}
 	if ran := time.Since(j.started); j.Eta >= 1 {
 		s += fmt.Sprintf(", about %s left", elapsed(time.Duration(j.Eta*float64(time.Second))))

@@ -50,7 +50,10 @@ func noVerb(cmd *cobra.Command, args []string) error {
 	for _, c := range cmd.Commands() {
 		verbs = append(verbs, c.Name())
 	}
-	return usageError{fmt.Errorf("there is no command env %s; did you mean env %s?", args[0], nearest(args[0], verbs))}
+	if near := nearest(args[0], verbs); alike(args[0], near) {
+		return usageError{fmt.Errorf("there is no command env %s; did you mean env %s?", args[0], near)}
+	}
+	return usageError{fmt.Errorf("there is no command env %s", args[0])}
 }
 
 func newEnvList(g *global) *cobra.Command {

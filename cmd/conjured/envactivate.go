@@ -36,7 +36,7 @@ With --writable the packages can be changed, to try something out: the changes a
 the end and nobody else sees them.`,
 		Example: "  conjured env activate geo\n  conjured env activate geo -- python -c 'import numpy; print(numpy.__version__)'\n" +
 			"  conjured env activate geo --ref next -- python -m pytest\n  conjured env activate geo --writable --network",
-		ValidArgsFunction: g.complete(envNames, nothing),
+		ValidArgsFunction: g.complete(kernelNames, nothing),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if at := cmd.ArgsLenAtDash(); at >= 0 {
 				args = args[:at]

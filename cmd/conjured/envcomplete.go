@@ -51,6 +51,11 @@ func envNames(envs []api.Environment, args []string) []string {
 	return out
 }
 
+// kernelNames are the names that are not the system's: most verbs are not about images.
+func kernelNames(envs []api.Environment, args []string) []string {
+	return envNames(slices.DeleteFunc(slices.Clone(envs), func(e api.Environment) bool { return isSystem(e.Name) }), args)
+}
+
 // nothing ends a command line.
 func nothing([]api.Environment, []string) []string { return nil }
 
@@ -75,7 +80,7 @@ func envTags(envs []api.Environment, args []string) []string {
 func envRefs(envs []api.Environment, args []string) []string {
 	out := append(envLabels(envs, args), envTags(envs, args)...)
 	for _, x := range ofName(envs, args).Generations {
-		out = append(out, strconv.Itoa(x.Number)+"\tgeneration")
+		out = append(out, strconv.Itoa(x.Number)+"\tgeneration of "+x.Created.Local().Format("2006-01-02 15:04"))
 	}
 	return out
 }

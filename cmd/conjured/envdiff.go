@@ -98,6 +98,9 @@ func touchedWords(c api.EnvCompared) string {
 		who = "courses " + strings.Join(t.Courses, ", ")
 	}
 	s := fmt.Sprintf("It concerns %s: %s and %s open now.", who, plural(t.Servers, "server"), plural(t.Kernels, "kernel"))
+	if t.Servers == 0 && t.Kernels == 0 {
+		s = fmt.Sprintf("It concerns %s; nobody is at work in it now.", who)
+	}
 	switch {
 	case c.Changes.Class == "system":
 		return s + " A student's next server has it."

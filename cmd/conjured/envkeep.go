@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"text/tabwriter"
 
@@ -68,11 +70,14 @@ func (g *global) moving(v api.EnvVerb, cmd *cobra.Command) *cobra.Command {
 func newEnvLog(g *global) *cobra.Command {
 	var lines int
 	cmd := &cobra.Command{
-		Use: "log [NAME]", Short: "Show what happened to an environment, the newest first",
+		Use: "log [NAME]", Short: "Show what happened to an environment, or to all, the newest first",
 		Example:           "  conjured env log geo -n 50",
 		Args:              atMost(1),
-		ValidArgsFunction: g.complete(envNames, nothing),
+		ValidArgsFunction: g.complete(kernelNames, nothing),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if lines < 1 {
+				return usageError{errors.New("--lines takes a number from 1 on")}
+			}
 			r, err := g.askEnv(cmd.Context(), api.EnvLog, api.EnvRequest{Names: args, Lines: lines})
 			if err != nil {
 				return err
@@ -80,17 +85,22 @@ func newEnvLog(g *global) *cobra.Command {
 			if g.t.json {
 				return g.t.encode(r.Log)
 			}
-			w := tabwriter.NewWriter(g.t.out, 2, 8, 2, ' ', 0)
-			for _, x := range r.Log {
-				when := "-"
-				if !x.Time.IsZero() {
-					when = x.Time.Local().Format("2006-01-02 15:04")
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", when, x.Env, dash(short(x.Commit)), x.What, x.Tag)
-			}
-			return w.Flush()
+			return printEnvLog(g.t.out, r.Log)
 		},
 	}
 	cmd.Flags().IntVarP(&lines, "lines", "n", 20, "how many lines")
 	return cmd
+}
+
+func printEnvLog(out io.Writer, log []api.EnvLogEntry) error {
+	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "WHEN\tNAME\tCOMMIT\tWHAT\tTAG")
+	for _, x := range log {
+		when := "-"
+		if !x.Time.IsZero() {
+			when = x.Time.Local().Format("2006-01-02 15:04")
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", when, x.Env, dash(short(x.Commit)), x.What, dash(x.Tag))
+	}
+	return w.Flush()
 }

@@ -82,7 +82,7 @@ func newEnvUnpin(g *global) *cobra.Command {
 
 func (g *global) pinning(v api.EnvVerb, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = between(1, "NAME", "REF")
-	cmd.ValidArgsFunction = g.complete(envNames, envRefs, nothing)
+	cmd.ValidArgsFunction = g.complete(kernelNames, envRefs, nothing)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return g.doEnv(cmd.Context(), v, api.EnvRequest{Names: args[:1], Ref: arg(args, 1)})
 	}

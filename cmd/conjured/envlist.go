@@ -39,7 +39,10 @@ func (b *box) Environments(ctx context.Context) ([]api.Environment, error) {
 			i = len(out)
 			out = append(out, api.Environment{Name: w.Name, Label: string(environments.Current)})
 		}
-		out[i].Display, out[i].Course, out[i].Students, out[i].File = w.Display, w.Course, len(w.Students), fileOf(w)
+		out[i].Display, out[i].Students, out[i].File = w.Display, b.studentsOf(w), fileOf(w)
+		if w.Students != nil { // nil is everybody, for a course too
+			out[i].Course = cmp.Or(w.Course, w.Display)
+		}
 	}
 	for i := range out {
 		out[i].Failed = b.trouble.of(out[i].Name)
@@ -90,6 +93,21 @@ func environmentOf(l registry.Listed) api.Environment {
 	return out
 }
 
+// studentsOf counts those who see a kernel that not everybody sees. Teachers see all, and
+// are not counted.
+func (b *box) studentsOf(s custom.Spec) int {
+	n := len(s.Students)
+	if n == 0 || b.users == nil {
+		return n
+	}
+	for _, a := range b.users.List() {
+		if a.Admin && slices.Contains(s.Students, a.Name) {
+			n--
+		}
+	}
+	return n
+}
+
 // fileOf is the file that asks for most of an environment; "" for none.
 func fileOf(s custom.Spec) string {
 	switch {
@@ -138,7 +156,7 @@ func (t *troubles) of(env string) *notice.Notice {
 
 func named(envs []api.Environment, name string) (api.Environment, bool) {
 	for _, e := range envs {
-		if e.Name == name || e.Display == name {
+		if e.Name == name || name != "" && e.Display == name {
 			return e, true
 		}
 	}
@@ -152,13 +170,47 @@ func envUnknown(name string, envs []api.Environment) error {
 		names = append(names, e.Name)
 	}
 	do := "look at the names with: conjured env list"
-	if near := nearest(name, names); near != "" && distance(name, near) <= max(2, len(name)/2) {
+	if near := nearest(name, names); alike(name, near) {
 		do = fmt.Sprintf("did you mean %s? The names are shown by: conjured env list", near)
 	}
 	return errors.Join(gateway.ErrUnknown, &notice.Error{Notice: notice.Notice{
 		Code: "env-unknown", Severity: notice.SeverityError,
 		What: fmt.Sprintf("there is no environment called %.40q", name), Means: "nothing was changed", Do: do,
 	}})
+}
+
+// knowsPackages refuses a package to upgrade that none of the environments has: whoever
+// misspells a name would take its silence for success.
+func (b *box) knowsPackages(q api.EnvRequest, envs []api.Environment) error {
+	names := q.Names
+	if len(names) == 0 {
+		names = namesFor(api.EnvUpdate, envs)
+	}
+	var have []string
+	for _, n := range names {
+		g, err := b.store.Current(environments.Name(n))
+		if err != nil {
+			return nil // the first one is only being made, or a copy is damaged
+		}
+		for _, p := range g.Manifest.Packages {
+			have = append(have, p.Name)
+		}
+	}
+	for _, p := range q.Packages {
+		name := strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(p))
+		if slices.ContainsFunc(have, func(h string) bool { return strings.EqualFold(h, p) || h == name }) {
+			continue
+		}
+		do := "look at the packages with: conjured env show " + names[0]
+		if near := nearest(name, have); alike(name, near) {
+			do = fmt.Sprintf("did you mean %s? The packages are shown by: conjured env show %s", near, names[0])
+		}
+		return &notice.Error{Notice: notice.Notice{
+			Code: "env-unknown-package", Severity: notice.SeverityError,
+			What: fmt.Sprintf("there is no package %.60q in %s to take a newer version of", p, strings.Join(names, ", ")), Means: "nothing was changed", Do: do,
+		}}
+	}
+	return nil
 }
 
 // refUnknown says that an environment has no such label, tag or number.

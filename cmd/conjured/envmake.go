@@ -25,7 +25,7 @@ func (m *making) flags(cmd *cobra.Command) {
 func (g *global) making(v api.EnvVerb, cmd *cobra.Command) *cobra.Command {
 	var m making
 	m.flags(cmd)
-	cmd.ValidArgsFunction = g.complete(envNames)
+	cmd.ValidArgsFunction = g.complete(kernelNames)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if m.q.Names, err = m.names(args); err != nil {
 			return err
@@ -62,7 +62,7 @@ the exit code is 3. One environment that fails does not stop the others.`,
 func (g *global) plain(v api.EnvVerb, cmd *cobra.Command) *cobra.Command {
 	var s several
 	s.flag(cmd)
-	cmd.ValidArgsFunction = g.complete(envNames)
+	cmd.ValidArgsFunction = g.complete(kernelNames)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		names, err := s.names(args)
 		if err != nil {
@@ -98,7 +98,7 @@ func newEnvDeploy(g *global) *cobra.Command {
 generation that is there already is not built again.`,
 		Example:           "  conjured env deploy geo\n  conjured env deploy geo env-geo-2026_11_20",
 		Args:              between(1, "NAME", "TAG"),
-		ValidArgsFunction: g.complete(envNames, envTags, nothing),
+		ValidArgsFunction: g.complete(kernelNames, envTags, nothing),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.doEnv(cmd.Context(), api.EnvDeploy, api.EnvRequest{Names: args[:1], Ref: arg(args, 1)})
 		},

@@ -3,11 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -61,7 +57,7 @@ func (g *global) doEnv(ctx context.Context, v api.EnvVerb, q api.EnvRequest) err
 	if err != nil {
 		return err
 	}
-	return reportEnv(g.t, r)
+	return reportEnv(g.t, v, r)
 }
 
 // envJob is what the daemon's news call a verb's work.
@@ -103,22 +99,13 @@ func watch(ctx context.Context, t *terminal, c *client.Client, job string, f fun
 
 // reportEnv prints outcomes and gives the error that the exit code is made of: 3 when
 // something waits for an approval or only some failed, 1 when all did.
-func reportEnv(t *terminal, r api.EnvReply) error {
+func reportEnv(t *terminal, v api.EnvVerb, r api.EnvReply) error {
 	if t.json {
 		if err := t.encode(r); err != nil {
 			return err
 		}
 	} else {
-		t.notices(r.Notices)
-		for _, o := range r.Outcomes {
-			if o.Env != "" {
-				t.print("%s", outcomeWords(o))
-			}
-			t.notices(o.Notices)
-			for _, file := range o.Missing {
-				t.print("missing: %s", file)
-			}
-		}
+		printOutcomes(t, v, r)
 	}
 	failed, waits := 0, 0
 	for _, o := range r.Outcomes {
@@ -136,77 +123,4 @@ func reportEnv(t *terminal, r api.EnvReply) error {
 		return errors.Join(errReported, errPartly)
 	}
 	return nil
-}
-
-// outcomeWords is one line: the environment, the sentence for the teacher, and where
-// that left the labels.
-func outcomeWords(o api.EnvOutcome) string {
-	s := didWords(o)
-	if o.Sentence != "" && o.Did != api.EnvFailed && o.Did != api.EnvUnchanged {
-		s += " " + sentence(o.Sentence)
-	}
-	if l := labelWords(o.Labels); l != "" && o.Did != api.EnvUnchanged {
-		s += " (" + l + ")"
-	}
-	return o.Env + ": " + s
-}
-
-// sentence gives words the beginning and the end of a sentence.
-func sentence(s string) string {
-	if s == "" {
-		return s
-	}
-	r, n := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(r)) + strings.TrimSuffix(s[n:], ".") + "."
-}
-
-// didWords says what was done, in the words of somebody who did not read the manual.
-func didWords(o api.EnvOutcome) string {
-	named := o.Tag
-	if named == "" && o.Generation > 0 {
-		named = fmt.Sprintf("generation %d", o.Generation)
-	}
-	if named == "" {
-		named = "it"
-	}
-	switch o.Did {
-	case api.EnvUnchanged:
-		return "nothing to do."
-	case api.EnvResolved:
-		return "the exact list of packages is written down; nothing is built yet."
-	case api.EnvTagged:
-		return named + " names this list of packages now."
-	case api.EnvDeployed:
-		return named + " is built and tested; nobody uses it yet."
-	case api.EnvPromoted:
-		return named + " is in use: kernels that start from now on have it."
-	case api.EnvWaits:
-		return named + " is ready and waits for an OK (conjured env promote " + o.Env + ")."
-	case api.EnvRolledBack:
-		return "back to " + named + ": kernels that start from now on have it."
-	case api.EnvLabelled:
-		if o.Generation == 0 {
-			return "the label is gone."
-		}
-		return "the label points at " + named + "."
-	case api.EnvPinned:
-		return named + " is kept until it is unpinned."
-	case api.EnvUnpinned:
-		return named + " may be removed when nothing needs it."
-	case api.EnvWasReset:
-		return "built anew, the same packages as before, as " + named + "."
-	case api.EnvVerified:
-		return named + " is exactly what its list says, and its kernel works."
-	case api.EnvRemoved:
-		return "removed."
-	case api.EnvRepaired:
-		return "the history agrees with what is on the disk again."
-	case api.EnvImported:
-		return "imported."
-	case api.EnvExported:
-		return "exported."
-	case api.EnvFailed:
-		return "not done; it is exactly as it was."
-	}
-	return string(o.Did) + "."
 }

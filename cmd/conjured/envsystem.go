@@ -30,6 +30,9 @@ func (b *box) ofSystem(number int) (environments.Generation, error) {
 
 // diffSystem compares two images by their Debian packages.
 func (b *box) diffSystem(ctx context.Context, e api.Environment, q api.EnvRequest) (api.EnvReply, error) {
+	if _, ok := e.Labels[string(environments.Previous)]; !ok && q.From == "" {
+		return api.EnvReply{}, noOlderSystem()
+	}
 	from, err := b.generation(e, cmp.Or(q.From, string(environments.Previous)))
 	if err != nil {
 		return api.EnvReply{}, err

@@ -11,6 +11,7 @@ import (
 	"github.com/conjuring/conjured/api"
 	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/environments/history"
 	"github.com/conjuring/conjured/environments/registry"
 	"github.com/conjuring/conjured/notice"
 	"github.com/conjuring/conjured/progress"
@@ -48,6 +49,9 @@ func (b *box) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) (api
 		return b.diff(ctx, q)
 	case v == api.EnvLog:
 		return b.envLog(ctx, q, envs)
+	}
+	if err := b.knowsPackages(q, envs); err != nil {
+		return api.EnvReply{}, err
 	}
 	out, err := b.verbs(v, q, envs).run(ctx, b.news)
 	b.sight.look()
@@ -132,7 +136,12 @@ func (b *box) verbs(v api.EnvVerb, q api.EnvRequest, envs []api.Environment) env
 		w.one = func(ctx context.Context, n name, s sink) (out, error) { return r.Verify(ctx, n, q.Ref, s) }
 	case api.EnvDeploy:
 		w.one = func(ctx context.Context, n name, s sink) (out, error) {
-			return r.Deploy(ctx, cmp.Or(longTag(n, q.Ref), string(n)), s)
+			e, _ := named(envs, string(n))
+			tag, err := tagToDeploy(e, q.Ref)
+			if err != nil {
+				return out{}, err
+			}
+			return r.Deploy(ctx, tag, s)
 		}
 	}
 	return w
@@ -192,6 +201,25 @@ func (w envWork) each(ctx context.Context, sink progress.Sink) ([]registry.Outco
 		out = append(out, o)
 	}
 	return out, nil
+}
+
+// tagToDeploy is the tag that ref means for e; "" is the newest, for which the name stands.
+// A label or a number is good for its generation's tag.
+func tagToDeploy(e api.Environment, ref string) (string, error) {
+	if ref == "" {
+		return e.Name, nil
+	}
+	n := e.Labels[ref]
+	for _, g := range e.Generations {
+		if (g.Number == n || strconv.Itoa(g.Number) == ref) && g.Tag != "" {
+			return g.Tag, nil
+		}
+	}
+	tag := longTag(environments.Name(e.Name), ref)
+	if t, err := history.ParseTag(tag); err != nil || t.Env != e.Name {
+		return "", refUnknown(e, ref)
+	}
+	return tag, nil
 }
 
 // longTag is a tag in its long form; what is a date alone is one of env's.

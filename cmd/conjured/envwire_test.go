@@ -200,7 +200,9 @@ func TestG1_verbs(t *testing.T) {
 	x.do(api.EnvRollback, geo(api.EnvRequest{To: "2"}), api.EnvRolledBack)
 	x.do(api.EnvTag, geo(all), api.EnvUnchanged)
 	x.do(api.EnvDeploy, geo(all), api.EnvUnchanged)
-	x.do(api.EnvDeploy, geo(api.EnvRequest{Ref: strings.TrimPrefix(envs[0].Tags[0], "env-geo-")}), api.EnvUnchanged)
+	for _, ref := range []string{strings.TrimPrefix(envs[0].Tags[0], "env-geo-"), "1", "current"} {
+		x.do(api.EnvDeploy, geo(api.EnvRequest{Ref: ref}), api.EnvUnchanged)
+	}
 	x.do(api.EnvLabel, geo(api.EnvRequest{Label: "exam", Ref: "1"}), api.EnvLabelled)
 	x.do(api.EnvLabel, geo(api.EnvRequest{Label: "exam"}), api.EnvLabelled)
 	x.do(api.EnvLabel, geo(api.EnvRequest{Label: "current", Ref: "1"}), api.EnvFailed)
@@ -250,6 +252,12 @@ func TestG1_system(t *testing.T) {
 		if _, err := x.systems.Label(t.Context(), fmt.Sprintf("week%d", i), fmt.Sprint(i+1)); err != nil {
 			t.Fatal(err)
 		}
+		if i == 0 { // nothing came before it
+			if _, err := x.EnvVerb(t.Context(), api.EnvDiff, system); !strings.Contains(fmt.Sprint(err), "none before it") {
+				t.Error(err)
+			}
+			x.do(api.EnvRollback, system, api.EnvFailed)
+		}
 	}
 	q := system
 	q.From, q.To = "1", "week1"
@@ -283,10 +291,21 @@ func TestG1_refusals(t *testing.T) {
 		"env show geo":     {api.EnvShow, geo(api.EnvRequest{Ref: "nothing"})},
 		"conjured version": {"fly", geo(api.EnvRequest{})},
 		"name one":         {api.EnvRollback, api.EnvRequest{}},
+		"env list":         {api.EnvRollback, api.EnvRequest{Names: []string{""}}}, // the system has no name in the folder
+		"mean one":         {api.EnvUpdate, geo(api.EnvRequest{Packages: []string{"onne"}})},
 	} {
 		_, err := x.EnvVerb(t.Context(), ask.v, ask.q)
 		if l := notice.For(err); len(l) != 1 || !strings.Contains(l[0].Do, want) {
 			t.Errorf("%s: %v", ask.v, l)
+		}
+	}
+	for _, ref := range []string{"env-stats-2026_11_20", "exam", "9"} { // another's tag, and what is none
+		x.do(api.EnvDeploy, geo(api.EnvRequest{Ref: ref}), api.EnvFailed)
+	}
+	for _, v := range []api.EnvVerb{api.EnvExport, api.EnvImport} {
+		_, err := x.EnvVerb(t.Context(), v, api.EnvRequest{Path: filepath.Join(t.TempDir(), "not", "there")})
+		if l := notice.For(err); len(l) != 1 || !strings.Contains(l[0].What, "no such directory") {
+			t.Errorf("%s: %v", v, l)
 		}
 	}
 	if _, err := x.EnvVerb(t.Context(), api.EnvTag, api.EnvRequest{Names: []string{"x"}}); !errors.Is(err, gateway.ErrUnknown) {

@@ -2,8 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/conjuring/conjured/client"
 	"github.com/conjuring/conjured/custom"
@@ -36,7 +39,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done, 10 conjured does not r
 	}
 	root.SetOut(t.out)
 	root.SetErr(t.err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
 	f.StringVar(&g.state, "state", "", "directory of everything conjured keeps (default "+defaultState+")")
 	f.StringVar(&g.settings, "settings", settingsFile, "file of this machine's settings")
@@ -46,6 +49,30 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done, 10 conjured does not r
 		newBuild(g), newUsers(g), newClassCommand(g), newEnv(g), newDoctor(g), newVersion(g),
 	)
 	return root
+}
+
+// flagError words a mistake in the flags.
+func flagError(cmd *cobra.Command, err error) error {
+	var value *pflag.InvalidValueError
+	var unknown *pflag.NotExistError
+	switch {
+	case errors.As(err, &value):
+		err = fmt.Errorf("--%s takes %s, not %q", value.GetFlag().Name, kindWords(value.GetFlag().Value.Type()), value.GetValue())
+	case errors.As(err, &unknown) && strings.Contains(cmd.Use, "-- COMMAND"):
+		err = fmt.Errorf("%w: put -- before the command that is to be run", err)
+	}
+	return usageError{err}
+}
+
+// kindWords says what a flag takes.
+func kindWords(kind string) string {
+	switch kind {
+	case "int":
+		return "a whole number"
+	case "bool":
+		return "true or false"
+	}
+	return "a " + kind
 }
 
 // load reads the settings and lets the flags win.

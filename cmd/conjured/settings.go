@@ -125,6 +125,9 @@ func nearest(s string, names []string) string {
 	return best
 }
 
+// alike tells whether near may be what somebody meant who wrote s.
+func alike(s, near string) bool { return near != "" && distance(s, near) <= max(2, len(s)/2) }
+
 // distance is Levenshtein's, over bytes.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)

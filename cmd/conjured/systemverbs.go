@@ -58,7 +58,7 @@ func (st systemState) refer(ref string) (systemImage, error) {
 	}
 	return systemImage{}, &notice.Error{Notice: notice.Notice{
 		Code: "system-unknown", Severity: notice.SeverityError, What: fmt.Sprintf("there is no system called %.60q", ref),
-		Means: "nothing was changed", Do: "look at the numbers with: conjured env list",
+		Means: "nothing was changed", Do: "look at its labels and numbers with: conjured env show system",
 	}}
 }
 
@@ -102,6 +102,9 @@ func (s *systems) Rollback(ctx context.Context, ref string) (registry.Outcome, e
 		ref = string(environments.Previous)
 	}
 	x, err := st.refer(ref)
+	if err != nil && ref == string(environments.Previous) {
+		return o, noOlderSystem()
+	}
 	if err != nil {
 		return o, err
 	}
@@ -122,6 +125,14 @@ func (s *systems) Rollback(ctx context.Context, ref string) (registry.Outcome, e
 		return o, err
 	}
 	return o, s.b.setClass(ctx, x.Image)
+}
+
+// noOlderSystem says that there is only one state to be in.
+func noOlderSystem() error {
+	return &notice.Error{Notice: notice.Notice{
+		Code: "system-no-previous", Severity: notice.SeverityError, What: "the class has had one system only: there is none before it",
+		Means: "nothing was changed", Do: "nothing; there is one before it once apt.txt or base.Dockerfile has changed",
+	}}
 }
 
 // fits refuses an image whose Python is not the one that the class's packages are for.

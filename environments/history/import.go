@@ -95,7 +95,10 @@ func (im *importer) all(ctx context.Context) (Imported, error) {
 		im.say("import-history-cut", "", "a part of its history is not there; it begins later here", "nothing, or import a whole clone")
 	}
 	if len(im.out.Environments) == 0 {
-		im.say("import-nothing", "", "it holds no environment that could be taken over", "look whether it has branches with an env.spec")
+		im.out.Notices = append(im.out.Notices, notice.Notice{
+			Code: "import-nothing", Severity: notice.SeverityError, What: "the repository holds no environment that could be taken over",
+			Means: "the environments of this box are as they were", Do: "look whether it has a branch for each environment, with a file env.spec",
+		})
 	}
 	if len(im.new) == 0 {
 		return im.out, nil

@@ -41,7 +41,7 @@ func (r *Registry) promote(ctx context.Context, env environments.Name, o Outcome
 	}
 	r.move(was, g)
 	o.Did, o.Generation = Promoted, g.Number
-	r.sync(ctx, env, why("promote", g), &o)
+	r.sync(ctx, env, why("generation %d is in use", g), &o)
 	o.Tag = r.tagFor(ctx, g)
 	return o, nil
 }
@@ -77,7 +77,7 @@ func (r *Registry) Rollback(ctx context.Context, env environments.Name, ref stri
 	}
 	r.move(was, to)
 	o.Generation = to.Number
-	r.sync(ctx, env, why("roll back", to), &o)
+	r.sync(ctx, env, why("back to generation %d", to), &o)
 	o.Tag = r.tagFor(ctx, to)
 	return o, nil
 }
@@ -126,7 +126,7 @@ func (r *Registry) Label(ctx context.Context, env environments.Name, label, ref 
 	if err := r.c.Store.Flip(l, g); err != nil {
 		return o.failed(err)
 	}
-	r.sync(ctx, env, why("label "+label, g), &o)
+	r.sync(ctx, env, why("label "+label+" points at generation %d", g), &o)
 	o.Tag = r.tagFor(ctx, g)
 	return o, nil
 }
@@ -139,7 +139,7 @@ func (r *Registry) unlabel(ctx context.Context, env environments.Name, l environ
 	if err := r.c.Store.Unlabel(env, l); err != nil {
 		return o.failed(err)
 	}
-	r.sync(ctx, env, "label "+string(l)+" removed", &o)
+	r.sync(ctx, env, "label "+string(l)+" is gone", &o)
 	return o, nil
 }
 

@@ -1,10 +1,14 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 
 	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/environments/history"
 	"github.com/conjuring/conjured/notice"
 )
 
@@ -119,4 +123,23 @@ func unknown(env string, err error) error {
 		return noEnvironment(env, err)
 	}
 	return err
+}
+
+// moved words an error of a directory that somebody named, where it has no words of its own.
+func moved(ctx context.Context, code, what string, err error) error {
+	if l := notice.For(err); ctx.Err() != nil || len(l) != 1 || l[0].Code != "unexpected" {
+		return err
+	}
+	do := "look at conjured doctor: a full disk is the usual reason"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		what, do = what+": there is no such directory", "check the spelling of the path"
+	case errors.Is(err, syscall.ENOTDIR):
+		what, do = what+": a part of the path is a file", "name a directory"
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		what, do = what+": nothing can be written there", "name another place"
+	case errors.Is(err, history.ErrNothing):
+		what, do = what+": there is no environment in it yet", "make one first: conjured env update --all"
+	}
+	return refused(code, what, "the environments of this box are as they were", do, err)
 }

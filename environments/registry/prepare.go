@@ -68,7 +68,7 @@ func (r *Registry) arrive(ctx context.Context, w Wanted, made environments.Made)
 		return o.failed(err)
 	}
 	if o.Did != Unchanged {
-		r.sync(ctx, w.Env, why("prepare", g), &o)
+		r.sync(ctx, w.Env, why("generation %d is ready at next", g), &o)
 	}
 	return o, nil
 }
@@ -94,7 +94,7 @@ func (r *Registry) arrived(ctx context.Context, w Wanted, g environments.Generat
 		r.putSpec(ctx, w.Env, files, &o)
 	}
 	if stale {
-		r.sync(ctx, w.Env, why("prepare", g), &o)
+		r.sync(ctx, w.Env, why("generation %d stays in use", g), &o)
 	}
 	return o, nil
 }

@@ -79,7 +79,7 @@ func TestRealBuilder(t *testing.T) {
 		t.Fatalf("%+v", first)
 	}
 	second := b.want("base", "one", "two")
-	if second.Did != Promoted || second.Changes.Class() != environments.AddOnly || second.Sentence != "Base gets 1 new package; nothing else changes" {
+	if second.Did != Promoted || second.Changes.Class() != environments.AddOnly || second.Sentence != "Base gets the new package two; nothing else changes" {
 		t.Errorf("%+v", second)
 	}
 	if m := b.moves[1]; !m.To.Alone || !slices.Equal(m.Heated.Packages, []string{"two"}) || !slices.Equal(m.Heated.Generations, []int{1}) {

@@ -172,7 +172,7 @@ func TestK2_resolveTagDeploy(t *testing.T) {
 	b.want("geo", "numpy")
 	b.wants = []Wanted{wish("geo", "numpy", "pandas")}
 	out, err := b.Resolve(t.Context(), nil, Options{}, progress.Discard)
-	if err != nil || out[0].Did != Resolved || out[0].Sentence != "Geo gets 1 new package; nothing else changes" {
+	if err != nil || out[0].Did != Resolved || out[0].Sentence != "Geo gets the new package pandas; nothing else changes" {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	if out, err := b.Resolve(t.Context(), nil, Options{}, progress.Discard); err != nil || out[0].Did != Unchanged {
@@ -269,7 +269,7 @@ func TestDiff(t *testing.T) {
 	b.want("base", "numpy==1", "pandas")
 	c, err := b.Diff(t.Context(), "base", "", "")
 	if err != nil || c.From.Asked != "current" || c.From.Generation != 1 || c.From.Tag != tag || c.To.Asked != "next" || c.To.Generation != 2 ||
-		c.Changes.Class() != environments.AddOnly || c.Sentence != "Base gets 1 new package; nothing else changes" {
+		c.Changes.Class() != environments.AddOnly || c.Sentence != "Base gets the new package pandas; nothing else changes" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if c, err := b.Diff(t.Context(), "base", "2", tag); err != nil || len(c.Changes.Removed) != 1 {

@@ -47,7 +47,7 @@ func (r *Registry) Reset(ctx context.Context, env environments.Name, sink progre
 		return o.failed(err)
 	}
 	r.move(was, made.Generation)
-	r.sync(ctx, env, why("reset", made.Generation), &o)
+	r.sync(ctx, env, why("generation %d is in use: the same packages, built anew", made.Generation), &o)
 	o.Tag = r.tagFor(ctx, made.Generation)
 	return o, nil
 }

@@ -96,7 +96,6 @@ func (r *Registry) tagFor(ctx context.Context, g environments.Generation) string
 	return tag
 }
 
-// why words a commit that moves labels.
-func why(verb string, g environments.Generation) string {
-	return fmt.Sprintf("%s: generation %d", verb, g.Number)
-}
+// why words a commit that moves labels, which is a line of the log: format has a place
+// for the number.
+func why(format string, g environments.Generation) string { return fmt.Sprintf(format, g.Number) }

@@ -57,6 +57,9 @@ func (r *Registry) Import(ctx context.Context, from string, sink progress.Sink) 
 		return nil, err
 	}
 	var out []Outcome
+	if len(taken.Environments) == 0 {
+		return []Outcome{{Did: Failed, Notices: taken.Notices}}, nil
+	}
 	if len(taken.Notices) > 0 {
 		out = append(out, Outcome{Did: Imported, Notices: taken.Notices})
 	}
@@ -93,7 +96,7 @@ func (r *Registry) takeOver(ctx context.Context, from string) (history.Imported,
 	}
 	taken, err := r.history.Import(ctx, from)
 	if err != nil {
-		return taken, worded("", err)
+		return taken, moved(ctx, "environment-import", fmt.Sprintf("%.100s could not be taken over", from), err)
 	}
 	clear(r.tags)
 	for _, e := range taken.Environments {
@@ -187,7 +190,7 @@ func (r *Registry) bear(ctx context.Context, tag string, g environments.Generati
 		}
 	}
 	if borne {
-		r.sync(ctx, g.Env, why("deploy", g), o)
+		r.sync(ctx, g.Env, why("generation %d is built from its tag", g), o)
 	}
 	return nil
 }
@@ -226,7 +229,7 @@ func (r *Registry) Export(ctx context.Context, to string) error {
 		return refused("environment-export-there", fmt.Sprintf("there is something at %s already", to),
 			"nothing was written", "name a place that does not exist yet", err)
 	} else if err != nil {
-		return worded("", err)
+		return moved(ctx, "environment-export", fmt.Sprintf("the history could not be written to %.100s", to), err)
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ func (r *Registry) each(ctx context.Context, names []string, sink progress.Sink,
 		return nil, err
 	}
 	var out []Outcome
+	all = slices.DeleteFunc(slices.Clone(all), func(w Wanted) bool { return len(names) > 0 && !slices.Contains(names, string(w.Env)) })
 	for _, n := range names {
 		if !slices.ContainsFunc(all, func(w Wanted) bool { return string(w.Env) == n }) {
 			o, _ := Outcome{Env: n}.failed(notWanted(n))
@@ -44,9 +45,6 @@ func (r *Registry) each(ctx context.Context, names []string, sink progress.Sink,
 	for i, w := range all {
 		if err := ctx.Err(); err != nil {
 			return out, err
-		}
-		if len(names) > 0 && !slices.Contains(names, string(w.Env)) {
-			continue
 		}
 		if seen[w.Env] {
 			o, _ := Outcome{Env: string(w.Env)}.failed(twice(w))
