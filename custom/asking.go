@@ -153,6 +153,8 @@ func (a *asking) keep(rel string) {
 func (a *asking) finish() Spec {
 	s := a.spec
 	s.Pip, s.Wheels, s.AllowBuild = a.req.out.Items, a.req.out.Wheels, a.build
+	s.Pre, s.Strict = a.req.out.Pre, a.req.out.Strict
+	a.withoutHash()
 	if len(s.Conda) > 0 && len(s.Channels) == 0 {
 		first := s.Conda[0]
 		a.info("environment-no-channel", first.File, first.Line, fmt.Sprintf("%s names no channel for its packages", printable(first.File)),

@@ -84,3 +84,23 @@ func (a *asking) listed(rel string, line int, name string, given ...string) []st
 	}
 	return oneOf(out)
 }
+
+// withoutHash refuses lines without a checksum where --require-hashes says that there is
+// none, as pip does. A wheel of the folder is its own.
+func (a *asking) withoutHash() {
+	if !a.req.out.Strict {
+		return
+	}
+	has := map[string]bool{}
+	for _, r := range a.req.out.Items {
+		if len(r.Hashes) > 0 || isPath(r.Spec) {
+			has[r.Name] = true
+		}
+	}
+	for _, r := range a.req.out.Items {
+		if !has[r.Name] && !r.Constraint {
+			a.error("requirements-no-hash", r.File, r.Line, fmt.Sprintf("%s line %d gives no checksum for %s, and --require-hashes asks for one on every line", printable(r.File), r.Line, r.Name),
+				"make the list again with its tool (pip-compile --generate-hashes), or take --require-hashes out")
+		}
+	}
+}

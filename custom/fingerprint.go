@@ -82,6 +82,12 @@ func (h fingerprint) spec(s Spec) {
 		h.hashes(p.Hashes...)
 	}
 	h.entries(s.Wheels)
+	if s.Pre {
+		h.add("option", "pre")
+	}
+	if s.Strict {
+		h.add("option", "strict")
+	}
 }
 
 func (r *reader) fingerprint() Fingerprints {

@@ -90,6 +90,8 @@ type Requirements struct {
 	Files  []File        // requirements.txt first, then what -r and -c name, normalised, in order of first use
 	Items  []Requirement // what is asked for, in order
 	Wheels []Entry       // local wheels, Path relative to the folder
+	Pre    bool          // --pre: unfinished versions will do
+	Strict bool          // --require-hashes: nothing without a checksum
 }
 
 // Requirement is one line that asks for a package.

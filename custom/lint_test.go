@@ -246,6 +246,26 @@ func TestRequirementsHashes(t *testing.T) {
 	}
 }
 
+func TestRequirementsOptions(t *testing.T) {
+	f, l := read(t, files{"requirements.txt": "--pre\n--require-hashes\nclick==8.5.0 --hash=" + sumA + "\n"}, Options{})
+	wantNoErrors(t, l)
+	wantNotice(t, l, sevInfo, "requirements-pre", "requirements.txt", 1)
+	s := spec(t, f, "base")
+	want(t, "options", []bool{s.Pre, s.Strict}, []bool{true, true})
+	plain, l := read(t, files{"requirements.txt": "--no-binary :all:\nclick==8.5.0 --hash=" + sumA + "\n"}, Options{})
+	wantNotice(t, l, sevWarn, "requirements-option", "requirements.txt", 1)
+	if plain.Fingerprints().Environment == f.Fingerprints().Environment {
+		t.Error("options move no fingerprint")
+	}
+	_, l = read(t, files{"requirements.txt": "--require-hashes\nrich\nclick==8.5.0 --hash=" + sumA + "\n-c c.txt\n", "c.txt": "rich==2\n"}, Options{})
+	wantNotice(t, l, sevError, "requirements-no-hash", "requirements.txt", 2)
+	many := "click==8.5.0" + strings.Repeat(" --hash="+sumA, 300)
+	_, l = read(t, files{"requirements.txt": many + "\n"}, Options{})
+	wantNoErrors(t, l)
+	_, l = read(t, files{"requirements.txt": many + strings.Repeat(" --hash="+sumB, 600) + "\n"}, Options{})
+	wantNotice(t, l, sevError, "line-too-long", "requirements.txt", 1)
+}
+
 func TestRequirementsRefused(t *testing.T) {
 	for text, code := range map[string]string{
 		"numpy; rm -rf /": "requirements-line", "numpy=1.26": "requirements-line", "numpy 1.26": "requirements-line", "pip install numpy": "requirements-line",

@@ -81,7 +81,7 @@ func (q *requirements) pinned(rel string, line int, text string, hashes []string
 // logical takes one line unless there are too many.
 func (q *requirements) logical(rel string, line int, text string, constraint bool) bool {
 	switch {
-	case len(text) > 4*MaxLine:
+	case len(text) > 4*MaxLine && !(strings.Contains(text, "--hash") && len(text) <= 16*MaxLine): // a release may have hundreds of files
 		q.error("line-too-long", rel, line, fmt.Sprintf("%s line %d is very long", printable(rel), line), "write one package on a line")
 	case len(q.out.Items) >= MaxPackages:
 		q.error("too-many-packages", rel, line, fmt.Sprintf("more than %d packages are asked for", MaxPackages), "leave some out")
@@ -255,10 +255,16 @@ func (q *requirements) option(rel string, line int, text string) {
 	switch name {
 	case "-r", "--requirement", "-c", "--constraint":
 		q.include(rel, line, text, value, name == "-c" || name == "--constraint")
-	case "--prefer-binary", "--only-binary", "--require-hashes": // as it is done anyway
-	case "--pre", "--no-binary":
+	case "--prefer-binary", "--only-binary": // as it is done anyway
+	case "--require-hashes":
+		q.out.Strict = true
+	case "--pre":
+		q.out.Pre = true
+		q.info("requirements-pre", rel, line, fmt.Sprintf("%s line %d asks for unfinished versions, too (--pre)", printable(rel), line),
+			"every package of pip's in this environment may come in one, as pip has it", "to get one of a single package, take the line out and name it, such as: numpy==2.4.0rc1")
+	case "--no-binary":
 		q.warn("requirements-option", rel, line, fmt.Sprintf("%s line %d: the option %s is not followed", printable(rel), line, name),
-			"finished versions are installed, as ready wheels where there are any", "to get an unfinished version, name it, such as: numpy==2.4.0rc1")
+			"packages are installed as ready wheels where there are any, because to build one runs its code", "remove the line")
 	case "-i", "--index-url", "--extra-index-url":
 		q.index(rel, line, text, value)
 	case "-e", "--editable":

@@ -18,6 +18,8 @@ type Spec struct {
 	Pip        []Requirement // requirements.txt, what it names, and the pip part of an environment file
 	Wheels     []Entry       // local wheels, Path relative to the folder
 	AllowBuild bool          // packages without a wheel may be built
+	Pre        bool          // unfinished versions of pip's packages will do
+	Strict     bool          // of pip's packages nothing is installed without a checksum, but what the class itself needs
 	Files      []File        // the teacher's files verbatim, for the history: Name is the name in a tree, without directory
 }
 

@@ -59,7 +59,7 @@ func (b *Builder) attempt(ctx context.Context, s Spec, w work, mode string, g *G
 
 func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Generation, offline bool, sink progress.Sink) (outcome, error) {
 	j := job{
-		Mode: mode, Python: b.c.Python, UV: b.c.UV, Lab: b.c.Lab, Narrow: w.narrow, Options: b.options(offline),
+		Mode: mode, Python: b.c.Python, UV: b.c.UV, Lab: b.c.Lab, Narrow: w.narrow, Options: s.options(b.options(offline)),
 		Asked: s.Python, Implicit: s.implicit(), Check: w.check, Conda: b.condaJob(s, offline),
 	}
 	if w.prev.Number != 0 {
@@ -134,6 +134,14 @@ func (b *Builder) options(offline bool) []string {
 	}
 	if offline {
 		o = append(o, "--offline")
+	}
+	return o
+}
+
+// options is those of uv for a spec.
+func (s Spec) options(o []string) []string {
+	if s.Pre {
+		o = append(o, "--prerelease", "allow")
 	}
 	return o
 }

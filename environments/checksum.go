@@ -13,7 +13,7 @@ import (
 
 // hashed tells whether any line says which files may be installed.
 func (s Spec) hashed() bool {
-	return slices.ContainsFunc(s.Requirements, func(r Requirement) bool { return len(r.Hashes) > 0 }) ||
+	return s.Strict || slices.ContainsFunc(s.Requirements, func(r Requirement) bool { return len(r.Hashes) > 0 }) ||
 		slices.ContainsFunc(s.Conda, func(c CondaRequirement) bool { return c.Hash != "" })
 }
 
@@ -101,8 +101,9 @@ func (s Spec) keepTo(m Manifest, md5 map[string]string) (Manifest, error) {
 	return m, few(wrong).Err()
 }
 
-// keepTo compares what was chosen in this directory with the checksums of the lines.
-func (w work) keepTo(s Spec, m Manifest) (Manifest, error) {
+// keepTo compares what was chosen in this directory with the checksums of the lines. lab
+// is the lock of what the class itself needs.
+func (w work) keepTo(s Spec, m Manifest, lab []byte) (Manifest, error) {
 	if !s.hashed() {
 		return m, nil
 	}
@@ -124,7 +125,50 @@ func (w work) keepTo(s Spec, m Manifest) (Manifest, error) {
 	if err := s.broughtByConda(w.provided()); err != nil {
 		return m, err
 	}
+	if err := s.strict(m, lab); err != nil {
+		return m, err
+	}
 	return s.keepTo(m, md5)
+}
+
+// strict refuses what comes with the packages asked for and has no checksum in the lines,
+// where they want that. What the lock of the class itself lists is known well enough.
+func (s Spec) strict(m Manifest, lab []byte) error {
+	if !s.Strict {
+		return nil
+	}
+	locked, err := parseLock(lab)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, p := range locked {
+		for _, h := range p.Hashes {
+			known[p.Name+" "+h] = true
+		}
+	}
+	var without []string
+	for _, p := range m.of(Pip) {
+		if hashes, _ := s.allowed(p.Name, p.version()); hashes != nil || strings.HasPrefix(p.URL, "file://") {
+			continue
+		}
+		if slices.ContainsFunc(p.Hashes, func(h string) bool { return !known[p.Name+" "+h] }) {
+			without = append(without, p.Name)
+		}
+	}
+	if without == nil {
+		return nil
+	}
+	i := slices.IndexFunc(s.Requirements, func(r Requirement) bool { return len(r.Hashes) > 0 })
+	n := notice.Notice{
+		Code: "environment-hash-missing", Severity: notice.SeverityError, Means: unchanged,
+		What: fmt.Sprintf("%s needed by the packages asked for, and no line gives a checksum of it, as --require-hashes wants", counted(without)),
+		Do:   "make the list again with its tool (pip-compile --generate-hashes), or take --require-hashes out",
+	}
+	if i >= 0 {
+		n.File = s.Requirements[i].File
+	}
+	return notice.List{n}
 }
 
 // broughtByConda refuses a line with checksums for what conda brings, because the file

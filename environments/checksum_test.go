@@ -103,12 +103,20 @@ func TestChecksums_pip(t *testing.T) {
 		}
 	}
 
+	// What comes along has to have one as well where that is asked for.
+	strict := spec("two " + c)
+	strict.Strict = true
+	_, err := x.b.Make(t.Context(), strict, progress.Discard)
+	if l := notice.For(err); len(l) != 1 || l[0].Code != "environment-hash-missing" || !strings.Contains(l[0].What, "one is needed") {
+		t.Errorf("strict: %+v", l)
+	}
+
 	// The bytes change upstream, with and without a word of it in the index.
 	forged := plain
 	forged.Modules = map[string]string{"one.py": "which = 'forged'\n"}
 	x = newBox(t, t.TempDir(), srv.URL+"/simple", "none")
 	index.Forge(plain.File(), forged.Bytes())
-	_, err := x.b.Make(t.Context(), spec("one==1 "+a), progress.Discard)
+	_, err = x.b.Make(t.Context(), spec("one==1 "+a), progress.Discard)
 	if l := notice.For(err); len(l) != 1 || l[0].Code != "environment-hash" {
 		t.Errorf("forged: %+v", l)
 	}
@@ -151,5 +159,35 @@ func TestChecksums_conda(t *testing.T) {
 	}
 	if gs, err := x.store.Generations(Base); err != nil || len(gs) != 1 {
 		t.Errorf("%+v %v", gs, err)
+	}
+}
+
+// Unfinished versions come where they are asked for. What builds from source builds only
+// the source that the line means. A line with a checksum for what conda brings is refused.
+func TestChecksums_besides(t *testing.T) {
+	source := wheeltest.Sdist{Name: "built", Version: "1"}
+	srv := httptest.NewServer(wheeltest.Serve(
+		wheeltest.Wheel{Name: "one", Version: "1"}, wheeltest.Wheel{Name: "one", Version: "2rc1"}, source, wheeltest.Wheel{Name: "geo", Version: "1.0"},
+	))
+	defer srv.Close()
+	x := newCondaBox(t, srv.URL+"/simple", condatest.Package{Name: "geo", Version: "1.0", Noarch: "python", Depends: []string{"python"}})
+	s := Spec{Env: Base, Image: "host", Requirements: asks("one"), Pre: true}
+	if m, _, err := x.b.Resolve(t.Context(), s, ResolveOptions{}, progress.Discard); err != nil || len(m.Packages) != 1 || m.Packages[0].Version != "2rc1" {
+		t.Errorf("--pre: %+v %v", m, err)
+	}
+
+	archive := sha256.Sum256(source.Bytes())
+	for hash, want := range map[string]int{hex.EncodeToString(archive[:]): 1, strings.Repeat("e", 64): 0} {
+		m, _, err := x.b.Resolve(t.Context(), Spec{Env: Base, Image: "host", Requirements: summed("built==1 sha256:" + hash), AllowBuild: true}, ResolveOptions{}, progress.Discard)
+		l := notice.For(err)
+		if len(m.Packages) != want || want == 0 && (len(l) != 1 || l[0].Code != "environment-hash-other" || l[0].Line != 1) {
+			t.Errorf("source %s: %+v %v", hash, m, l)
+		}
+	}
+
+	both := Spec{Env: Base, Image: "host", Channels: []string{"conda-forge"}, Conda: condaAsks("geo"), Requirements: summed("geo==1.0 sha256:" + strings.Repeat("e", 64))}
+	_, _, err := x.b.Resolve(t.Context(), both, ResolveOptions{}, progress.Discard)
+	if l := notice.For(err); len(l) != 1 || l[0].Code != "environment-hash-conda" || l[0].Line != 1 {
+		t.Errorf("%+v", l)
 	}
 }

@@ -60,7 +60,7 @@ func (b *Builder) resolve(ctx context.Context, s Spec, o ResolveOptions, install
 		}
 	}
 	if err == nil {
-		out.manifest, err = w.keepTo(s, out.manifest)
+		out.manifest, err = w.keepTo(s, out.manifest, b.lab(s))
 	}
 	if (err != nil || out.unchanged) && g.Number != 0 {
 		b.abandon(g)

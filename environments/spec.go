@@ -51,6 +51,8 @@ type Spec struct {
 	Wheels       []Wheel            // the local wheels among them
 	Variables    []Variable         // that kernels are to have, sorted by name, each once
 	AllowBuild   bool               // packages that exist as source only may be built, once, without network
+	Pre          bool               // unfinished versions (PEP 440) will do
+	Strict       bool               // of pip's packages only those with checksums, and what the class itself needs
 	Files        fs.FS              // the teacher's folder, opened for Wheels only; may be nil without any
 	Core         []byte             // the Lab set's lock: requirements.txt syntax, name==version with hashes
 	Image        string             // id of the system image, in which everything runs
@@ -82,6 +84,12 @@ func (s Spec) digest(index string) string {
 		fmt.Fprintf(h, "build\n")
 	}
 	s.digestHashes(h)
+	if s.Pre {
+		fmt.Fprintf(h, "pre\n")
+	}
+	if s.Strict {
+		fmt.Fprintf(h, "strict\n")
+	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
