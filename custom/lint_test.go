@@ -266,6 +266,24 @@ func TestRequirementsOptions(t *testing.T) {
 	wantNotice(t, l, sevError, "line-too-long", "requirements.txt", 1)
 }
 
+// An index is followed only when it is the box's own anyway: on another one anybody could
+// offer a package under a known name.
+func TestRequirementsIndex(t *testing.T) {
+	own := Options{Policy: Policy{Index: "http://mirror.example.org/pypi/simple/"}}
+	for text, warned := range map[string]bool{
+		"--index-url https://pypi.org/simple/": false, "-i https://pypi.org/simple": false, "--extra-index-url http://mirror.example.org/pypi/simple": false,
+		"--extra-index-url https://mirror.example.org/other/simple": true, "--index-url=https://pypi.org.example.com/simple": true,
+	} {
+		_, l := read(t, files{"requirements.txt": text + "\nrich\n"}, own)
+		wantNoErrors(t, l)
+		if has(l, sevWarn, "requirements-index", "requirements.txt", 1) != warned {
+			t.Errorf("%s: %s", text, dump(l))
+		}
+	}
+	_, l := read(t, files{"requirements.txt": "-i http://mirror.example.org/pypi/simple\n"}, Options{})
+	wantNotice(t, l, sevError, "requirements-index", "requirements.txt", 1)
+}
+
 func TestRequirementsRefused(t *testing.T) {
 	for text, code := range map[string]string{
 		"numpy; rm -rf /": "requirements-line", "numpy=1.26": "requirements-line", "numpy 1.26": "requirements-line", "pip install numpy": "requirements-line",

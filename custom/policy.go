@@ -15,4 +15,8 @@ type Policy struct {
 	// AnacondaChannels says that the school has a licence for the channels of Anaconda,
 	// so that an environment may name one by its address.
 	AnacondaChannels bool `json:"anaconda_channels,omitempty"`
+
+	// Index is the address of the box's own package index, a mirror of PyPI, which a file
+	// may name as well; "" when it has none.
+	Index string `json:"index,omitempty"`
 }

@@ -2,7 +2,6 @@ package custom
 
 import (
 	"fmt"
-	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -287,19 +286,4 @@ func splitOption(text string) (name, value string) {
 		return text[:at], strings.TrimSpace(text[at+1:])
 	}
 	return text[:min(2, len(text))], strings.TrimPrefix(strings.TrimSpace(text[min(2, len(text)):]), "=")
-}
-
-func (q *requirements) index(rel string, line int, text, value string) {
-	u, err := url.Parse(value)
-	switch {
-	case err != nil || u.Host == "" || strings.ContainsAny(value, " \t"):
-		q.refuse("requirements-index", rel, line, text, "is no address of an index", "write it as: --index-url https://example.org/simple")
-	case u.User != nil:
-		q.refuse("requirements-credentials", rel, line, text, "holds a user name or a password", "remove them; a stick is no place for a password")
-	case u.Scheme != "https":
-		q.refuse("requirements-index", rel, line, text, "does not use https", "write https:// or remove the line")
-	default:
-		q.warn("requirements-index", rel, line, fmt.Sprintf("%s line %d: packages of %s are not used yet", printable(rel), line, short(u.Host)),
-			"all packages come from the usual index; one that is not there stops the change, and the class stays as it is", "put the wheels of such packages into the folder and write ./NAME.whl")
-	}
 }

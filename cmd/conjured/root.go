@@ -99,7 +99,7 @@ func (g *global) client() (*client.Client, error) {
 
 func (s settings) customPolicy() custom.Policy {
 	p := custom.Policy(s.Policy)
-	p.AnacondaChannels = s.AnacondaLicence
+	p.AnacondaChannels, p.Index = s.AnacondaLicence, s.PipIndex
 	return p
 }
 

@@ -53,7 +53,8 @@ type policy struct {
 	HostIPC    bool     `yaml:"host_ipc"`
 	CapAdd     []string `yaml:"cap_add"`
 
-	AnacondaChannels bool `yaml:"-"` // anaconda_licence says it for the folder and for what is fetched
+	AnacondaChannels bool   `yaml:"-"` // anaconda_licence says it for the folder and for what is fetched
+	Index            string `yaml:"-"` // pip_index says it, likewise
 }
 
 func defaultSettings() settings {
