@@ -155,11 +155,12 @@ type EnvShown struct {
 
 // EnvPackage is one package of an exact list.
 type EnvPackage struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	Build   string `json:"build,omitempty"`
-	Engine  string `json:"engine"` // pip, conda, apt
-	Bytes   int64  `json:"bytes,omitempty"`
+	Name     string `json:"name"`
+	Version  string `json:"version"`
+	Build    string `json:"build,omitempty"`
+	Engine   string `json:"engine"` // pip, conda, apt
+	Bytes    int64  `json:"bytes,omitempty"`
+	Checksum bool   `json:"checksum,omitempty"` // the folder gives its checksum, and no other file can come
 }
 
 // EnvGeneration is one line of an environment's generations.

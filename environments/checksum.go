@@ -78,6 +78,19 @@ func common(a, b []string) []string {
 	return out
 }
 
+// Pins tells whether lines of s give checksums for a package of a manifest, and none of
+// its files is another one.
+func (s Spec) Pins(p Package) bool {
+	if p.Kind == Conda {
+		return slices.ContainsFunc(s.Conda, func(c CondaRequirement) bool {
+			// The md5 of an archive is in no manifest: it was looked at when this was chosen.
+			return c.Name() == p.Name && (slices.Contains(p.Hashes, c.Hash) || kindOf(c.Hash) == "md5" && c.Spec == p.String())
+		})
+	}
+	allowed, _ := s.allowed(p.Name, p.version())
+	return len(p.Hashes) > 0 && len(common(p.Hashes, allowed)) == len(p.Hashes)
+}
+
 // keepTo leaves of a manifest only the files that the lines allow. md5 is the hex md5 of
 // conda's packages by their address, as their channels give it. When nothing is left of a
 // package the error says so, at the line that gives the checksums.

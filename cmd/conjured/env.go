@@ -188,7 +188,7 @@ func printShown(out io.Writer, s *api.EnvShown) error {
 		if p.Build != "" {
 			version += " " + p.Build
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", p.Name, version, p.Engine)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", p.Name, version, sourceWords(p))
 	}
 	return w.Flush()
 }

@@ -254,7 +254,7 @@ func (b *box) look(ctx context.Context, v api.EnvVerb, e api.Environment, ref st
 		return api.EnvReply{}, err
 	}
 	if v == api.EnvShow {
-		return api.EnvReply{Shown: shownOf(e, g)}, nil
+		return api.EnvReply{Shown: b.withChecksums(ctx, shownOf(e, g), g)}, nil
 	}
 	return api.EnvReply{Place: &api.EnvPlace{
 		Env: e.Name, Display: e.Display, Generation: g.Number, Image: b.imageFor(ctx, g),
