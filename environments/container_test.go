@@ -199,6 +199,52 @@ func meanHarm(files []condatest.File) bool {
 	return found
 }
 
+// asNobody builds a wheel where it owns nothing but its own source.
+const asNobody = `
+import sys
+honest = build_wheel
+
+
+def build_wheel(directory, *rest):
+    assert os.getuid() == 65534
+    for path in "../../source.py", "../../tools/helps.py", "../../../job.json":
+        for change in lambda: os.chmod(path, 0o666), lambda: open(path, "a"):
+            try:
+                change()
+            except OSError:
+                continue
+            raise SystemExit("error: could change " + path)
+    open("built", "w").close()
+    return honest(directory, *rest)
+`
+
+// A source package is built by nobody: what it is built with is the cache's, for all.
+func TestSourceIsBuiltByNobody(t *testing.T) {
+	image := classImage(t)
+	srv := httptest.NewServer(wheeltest.Serve(
+		wheeltest.Sdist{Name: "old", Version: "1", Backend: asNobody, Tools: []string{"helps"}}, wheeltest.Wheel{Name: "helps", Version: "1"},
+	))
+	t.Cleanup(srv.Close)
+	x, _ := classBox(t, condatest.Package{Name: "none", Version: "1.0"})
+	x.b.c.Index = srv.URL + "/simple"
+	spec := Spec{Env: "geo", Image: image, AllowBuild: true}
+	w, err := x.b.prepare(spec, ResolveOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.drop(x.b.c.Log)
+	wheel, err := x.b.buildSource(t.Context(), spec, w, "old", "1", nil, progress.Discard)
+	if err != nil {
+		t.Fatalf("%v", notice.For(err))
+	}
+	if fi, err := os.Lstat(filepath.Join(x.store.Root(), wheel)); err != nil || fi.Mode() != 0o444 {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(w.host, "source/tools/helps.py")); err != nil {
+		t.Error(err)
+	}
+}
+
 // The class's own environment with packages of conda: the image's Lab in a prefix of
 // conda, copied from the image as far as conda does not bring it itself.
 func TestE4_condaInBase(t *testing.T) {

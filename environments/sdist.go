@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/conjuring/conjured/notice"
 	"github.com/conjuring/conjured/progress"
@@ -19,7 +21,10 @@ const pypi = "https://pypi.org/simple"
 // maxSources is how many packages of one environment are built from source.
 const maxSources = 8
 
-var exactForm = regexp.MustCompile(`===?\s*([^\s,;]+)`)
+var (
+	exactForm = regexp.MustCompile(`===?\s*([^\s,;]+)`)
+	builtForm = regexp.MustCompile(`^[A-Za-z0-9_.]+-[A-Za-z0-9_.+!]+(-[A-Za-z0-9_.]+){3,4}\.whl$`)
+)
 
 // fromSource makes a wheel of the package that err says has none, and has uv take it.
 // It tells whether it did: then the attempt is worth another try.
@@ -87,16 +92,21 @@ func (b *Builder) buildSource(ctx context.Context, s Spec, w work, name, version
 	if err = errors.Join(err, os.RemoveAll(dir), os.Mkdir(dir, 0o755)); err != nil {
 		return "", err
 	}
-	if err := errors.Join(w.put("source/source.json", job), w.put("source/source.py", script)); err != nil {
+	if err := errors.Join(w.put("source/source.json", job), w.put("source/source.py", script), os.Chmod(filepath.Join(dir, "source.py"), 0o644)); err != nil {
 		return "", err
 	}
-	for _, verb := range []string{"fetch", "build"} {
-		if err := b.source(ctx, s, w, verb, name, sink); err != nil {
-			return "", err
-		}
+	err = b.source(ctx, s, w, "fetch", name, sink)
+	if err == nil {
+		err = b.give(filepath.Join(dir, "src"), filepath.Join(dir, "out"))
+	}
+	if err == nil {
+		err = b.source(ctx, s, w, "build", name, sink)
+	}
+	if err != nil {
+		return "", err
 	}
 	made, err := filepath.Glob(filepath.Join(dir, "out", "*.whl"))
-	if err != nil || len(made) != 1 {
+	if err != nil || len(made) != 1 || !builtForm.MatchString(filepath.Base(made[0])) {
 		return "", notBuilt(s, name, "it made no wheel")
 	}
 	data, err := readSmall(made[0])
@@ -110,17 +120,43 @@ func (b *Builder) buildSource(ctx context.Context, s Spec, w work, name, version
 	return rel, b.c.Store.write(filepath.Join(b.c.Store.root, rel), data, 0o444)
 }
 
-// source runs source.py. What builds sees its own directory and no network.
+// give lets who runs packages' code write to what is in src, and to out, a new directory.
+// What builds the package lies beside, and stays ours: it is linked from the cache, and
+// whoever owned it could change what all environments get from there.
+func (b *Builder) give(src, out string) error {
+	uid, gid, err := ids(b.c.Verifier)
+	if err := errors.Join(err, os.Mkdir(out, 0o755)); err != nil {
+		return fmt.Errorf("cannot build from source: %w", err)
+	}
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return errors.Join(os.Lchown(out, uid, gid), filepath.WalkDir(src, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		fi, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if st, ok := fi.Sys().(*syscall.Stat_t); !d.IsDir() && (!ok || st.Nlink > 1) {
+			return nil
+		}
+		return os.Lchown(path, uid, gid)
+	}))
+}
+
+// source runs source.py. What builds is nobody, and sees its own directory and no network.
 func (b *Builder) source(ctx context.Context, s Spec, w work, verb, name string, sink progress.Sink) error {
 	inside := filepath.Join(b.c.Store.mount, w.rel, "source")
-	mounts := []Mount{{Host: filepath.Join(w.host, "source"), Container: inside}}
+	mounts, user := []Mount{{Host: filepath.Join(w.host, "source"), Container: inside}}, b.c.Verifier
 	if verb == "fetch" {
-		mounts = b.mounts()
+		mounts, user = b.mounts(), b.c.Builder
 	}
 	read := &reader{sink: sink}
 	exit, err := b.c.Runner.Run(ctx, Command{
 		Image: s.Image, Args: []string{b.c.Python, "-I", "-S", filepath.Join(inside, "source.py"), verb},
-		Env: b.environment(), Mounts: mounts, User: b.c.Builder, Network: verb == "fetch", Output: read,
+		Env: b.environment(), Mounts: mounts, User: user, Network: verb == "fetch", Output: read,
 	})
 	read.flush()
 	switch {

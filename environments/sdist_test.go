@@ -1,6 +1,7 @@
 package environments
 
 import (
+	"context"
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
@@ -49,5 +50,43 @@ func TestSourceIsBuiltWhenAllowed(t *testing.T) {
 	_, err = x.b.Make(t.Context(), spec, progress.Discard)
 	if l := notice.For(err); len(l) != 1 || l[0].Line != 2 || l[0].Code != "environment-not-built" || !strings.Contains(l[0].What, "sick") {
 		t.Errorf("%v", err)
+	}
+}
+
+// escapes is a build that names its wheel so that a line more is read.
+const escapes = `
+def build_wheel(directory, *_):
+    open(os.path.join(directory, "evil-1-py3-none-any.whl\n-r other.whl"), "w").close()
+    return "evil"
+`
+
+// users tells who ran what.
+type users struct {
+	Runner
+	seen map[string]string // verb of source.py -> user
+}
+
+func (u users) Run(ctx context.Context, c Command) (int, error) {
+	u.seen[c.Args[len(c.Args)-1]] = c.User
+	return u.Runner.Run(ctx, c)
+}
+
+// Code that builds a package is nobody's: it may not change what lies in the cache, and
+// what it calls its wheel is no line for uv.
+func TestSourceThatMeansHarm(t *testing.T) {
+	srv := httptest.NewServer(wheeltest.Serve(wheeltest.Sdist{Name: "evil", Version: "1", Backend: escapes}))
+	defer srv.Close()
+	x := newBox(t, t.TempDir(), srv.URL+"/simple", "none")
+	ran := users{x.b.c.Runner, map[string]string{}}
+	x.b.c.Runner = ran
+	_, err := x.b.Make(t.Context(), Spec{Env: Base, Image: "host", AllowBuild: true, Requirements: asks("evil")}, progress.Discard)
+	if l := notice.For(err); len(l) != 1 || l[0].Code != "environment-not-built" || !strings.Contains(l[0].What, "made no wheel") {
+		t.Errorf("%v", err)
+	}
+	if ran.seen["fetch"] != "0:0" || ran.seen["build"] != "65534:65534" {
+		t.Errorf("%v", ran.seen)
+	}
+	if kept, _ := filepath.Glob(filepath.Join(x.store.Root(), "store/wheel/*/*")); len(kept) > 0 {
+		t.Errorf("%q is kept", kept)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -14,7 +15,9 @@ import (
 type Sdist struct {
 	Name, Version string
 	Requires      []string
-	Fails         bool // the build ends with an error
+	Fails         bool     // the build ends with an error
+	Tools         []string // what it has to be built with
+	Backend       string   // statements at the end of its build backend, the module tiny_backend
 }
 
 // Project is the normalised name.
@@ -27,7 +30,11 @@ func (s Sdist) File() string { return fmt.Sprintf("%s-%s.tar.gz", module(s.Name)
 func (s Sdist) Bytes() []byte {
 	top := fmt.Sprintf("%s-%s/", module(s.Name), s.Version)
 	meta := metadata(s.Name, s.Version, "", s.Requires)
-	project := "[build-system]\nrequires = []\nbuild-backend = \"tiny_backend\"\nbackend-path = [\".\"]\n\n" +
+	var tools []string
+	for _, t := range s.Tools {
+		tools = append(tools, fmt.Sprintf("%q", t))
+	}
+	project := "[build-system]\nrequires = [" + strings.Join(tools, ", ") + "]\nbuild-backend = \"tiny_backend\"\nbackend-path = [\".\"]\n\n" +
 		fmt.Sprintf("[project]\nname = %q\nversion = %q\n", s.Name, s.Version)
 	if len(s.Requires) > 0 {
 		project += fmt.Sprintf("dependencies = [%q]\n", s.Requires[0])
@@ -40,6 +47,7 @@ func (s Sdist) Bytes() []byte {
 	if s.Fails {
 		backend += "\ndef build_wheel(*_):\n    raise SystemExit(\"error: cannot find -lnothing\")\n"
 	}
+	backend += s.Backend
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	w := tar.NewWriter(z)
