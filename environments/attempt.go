@@ -36,12 +36,12 @@ func (o outcome) on(g *Generation, prev Generation) {
 // what was downloaded before is enough for many changes.
 func (b *Builder) attempt(ctx context.Context, s Spec, w work, mode string, g *Generation, sink progress.Sink) (outcome, error) {
 	offline := b.c.Offline || w.offline
-	out, err := b.once(ctx, s, w, mode, g, offline, sink)
+	out, err := b.guessing(ctx, s, w, mode, g, offline, sink)
 	var f *buildFailure
 	if err == nil || !errors.As(err, &f) || f.kind != kindNetwork || offline {
 		return out, err
 	}
-	retry, again := b.once(ctx, s, w, mode, g, true, sink)
+	retry, again := b.once(ctx, s, w, mode, g, true, nil, sink)
 	if again != nil {
 		if errors.As(again, &f) && f.kind == kindClash {
 			return retry, again // found with what is stored already: the network does not matter
@@ -57,10 +57,30 @@ func (b *Builder) attempt(ctx context.Context, s Spec, w work, mode string, g *G
 	return retry, nil
 }
 
-func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Generation, offline bool, sink progress.Sink) (outcome, error) {
+// guessing runs build.py beside a guess of what will stay, and once more without it when
+// what came of it is not what it should be.
+func (b *Builder) guessing(ctx context.Context, s Spec, w work, mode string, g *Generation, offline bool, sink progress.Sink) (outcome, error) {
+	var x *guess
+	if mode == "both" {
+		x = b.guess(ctx, s, w, *g)
+	}
+	out, err := b.once(ctx, s, w, mode, g, offline, x, sink)
+	x.end()
+	if err != nil || out.built.Added == nil {
+		return out, err
+	}
+	err = linked(ctx, b.c.Store.path(w.prev), b.c.Store.path(*g), x.own, out.built.Added)
+	if errors.Is(err, errUnlike) {
+		b.c.Log.Info("the packages in use are not taken over as a whole", "env", g.Env, "number", g.Number, "reason", err)
+		return b.once(ctx, s, w, mode, g, offline, nil, sink)
+	}
+	return out, err
+}
+
+func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Generation, offline bool, x *guess, sink progress.Sink) (outcome, error) {
 	j := job{
 		Mode: mode, Python: b.c.Python, UV: b.c.UV, Lab: b.c.Lab, Narrow: w.narrow, Options: s.options(b.options(offline)),
-		Asked: s.Python, Implicit: s.implicit(), Check: w.check, Conda: b.condaJob(s, offline),
+		Asked: s.Python, Implicit: s.implicit(), Check: w.check, Conda: b.condaJob(s, offline), Ahead: x != nil,
 	}
 	if w.prev.Number != 0 {
 		j.Prev, j.PrevPython = filepath.Join(b.c.Store.mount, w.prev.Path()), w.prev.Manifest.Python
@@ -76,7 +96,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 		return outcome{}, err
 	}
 	read := &reader{sink: sink}
-	exit, err := b.c.Runner.Run(ctx, Command{
+	c := Command{
 		Image:   s.Image,
 		Args:    []string{b.c.Python, "-I", "-S", filepath.Join(b.c.Store.mount, w.rel, "build.py")},
 		Env:     b.environment(),
@@ -84,7 +104,11 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 		User:    b.c.Builder,
 		Network: !offline,
 		Output:  read,
-	})
+	}
+	if x != nil {
+		c.Input = x.input
+	}
+	exit, err := b.c.Runner.Run(ctx, c)
 	read.flush()
 	switch {
 	case ctx.Err() != nil:
@@ -108,7 +132,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 		return outcome{}, fmt.Errorf("cannot read what uv wrote: %w", err)
 	}
 	if g.Number != 0 {
-		if err := b.compile(ctx, s, w, *g, sink); err != nil {
+		if err := errors.Join(b.compile(ctx, s, w, *g, sink), b.c.Store.keepInventory(ctx, *g, w)); err != nil {
 			return outcome{}, err
 		}
 	}
@@ -117,7 +141,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 	if mode == "build" && g.Manifest.Python != python {
 		return out, pythonChanged(g.Manifest.Python, python)
 	}
-	b.c.Log.Debug("built", "env", g.Env, "number", g.Number, "alone", out.built.Alone, "reason", out.built.Reason)
+	b.c.Log.Debug("built", "env", g.Env, "number", g.Number, "ahead", out.built.Added != nil, "alone", out.built.Alone, "reason", out.built.Reason)
 	conda, err := w.conda()
 	if err != nil {
 		return out, err

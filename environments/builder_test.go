@@ -33,7 +33,7 @@ func (h *hostRunner) Run(ctx context.Context, c Command) (int, error) {
 	}
 	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin"}, c.Env...)
-	cmd.Stdout, cmd.Stderr = c.Output, c.Output
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Input, c.Output, c.Output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err := cmd.Run()

@@ -46,8 +46,11 @@ func (d *dockerRunner) Run(ctx context.Context, c Command) (int, error) {
 	for _, e := range c.Env {
 		args = append(args, "--env", e)
 	}
+	if c.Input != nil {
+		args = append(args, "--interactive")
+	}
 	cmd := exec.CommandContext(ctx, "docker", append(append(args, c.Image), c.Args[1:]...)...)
-	cmd.Stdout, cmd.Stderr = c.Output, c.Output
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Input, c.Output, c.Output
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	var x *exec.ExitError

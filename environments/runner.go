@@ -19,6 +19,7 @@ type Command struct {
 	Mounts  []Mount
 	User    string    // "uid:gid"
 	Network bool      // false: a loopback interface and no other
+	Input   io.Reader // standard input; nil: there is nothing to read. Whoever runs the program may go on reading after its end
 	Output  io.Writer // standard output and standard error, as they come
 }
 

@@ -53,7 +53,7 @@ func Open(root, mount string) (*Store, error) {
 		}
 	}
 	// Students reach what they need through gen; caches and scratch are nobody's business.
-	for _, d := range []string{"store", "store/uv", "store/conda", "store/wheel", "store/resolved", "store/work"} {
+	for _, d := range []string{"store", "store/uv", "store/conda", "store/wheel", "store/resolved", "store/inventory", "store/work"} {
 		if err := mkdir(filepath.Join(root, d), 0o700); err != nil {
 			return nil, fmt.Errorf("cannot open environments: %w", err)
 		}
@@ -259,7 +259,7 @@ func (s *Store) remove(path string) error {
 		return err
 	}
 	if rel, err := filepath.Rel(filepath.Join(s.root, "gen"), path); err == nil && filepath.IsLocal(rel) {
-		if err := os.RemoveAll(filepath.Join(s.root, "hot", rel)); err != nil {
+		if err := errors.Join(os.RemoveAll(filepath.Join(s.root, "hot", rel)), os.RemoveAll(filepath.Join(s.root, "store", "inventory", rel))); err != nil {
 			return err
 		}
 	}
@@ -289,6 +289,11 @@ func (s *Store) syncTree() error {
 	if err := s.step("sync tree"); err != nil {
 		return err
 	}
+	return s.flush()
+}
+
+// flush writes the file system that holds the store to the disk.
+func (s *Store) flush() error {
 	d, err := os.Open(s.root)
 	if err != nil {
 		return err

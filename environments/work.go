@@ -53,6 +53,7 @@ type job struct {
 	Asked      string   `json:"asked"` // version of Python, or ""
 	Implicit   []string `json:"implicit"`
 	Check      bool     `json:"check"`
+	Ahead      bool     `json:"ahead"` // a guess fills Gen
 	Conda      condaJob `json:"conda"`
 	Narrow     bool     `json:"narrow"`
 	Options    []string `json:"options"`
@@ -63,6 +64,7 @@ type built struct {
 	Alone  bool     `json:"alone"`  // the generation in use, and beside it New, which nothing in it looks for
 	New    []string `json:"new"`    // distributions
 	Reason string   `json:"reason"` // why not Alone
+	Added  []string `json:"added"`  // the files that are not in the generation in use; null: it was not linked ahead
 	Kernel []string `json:"kernel"` // how a kernel of its own is started; nil: as one of Python
 }
 

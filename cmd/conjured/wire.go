@@ -79,7 +79,7 @@ func (h homeMaker) Prepare(ctx context.Context, a hub.Account) (string, error) {
 type containerRunner struct{ engine *engine.Engine }
 
 func (r containerRunner) Run(ctx context.Context, c environments.Command) (int, error) {
-	return r.engine.Run(ctx, buildSpec(c), c.Output)
+	return r.engine.Session(ctx, buildSpec(c), engine.Streams{In: c.Input, Out: c.Output, Err: c.Output})
 }
 
 // buildSpec is the container of a command. What runs there unpacks, and may be, what

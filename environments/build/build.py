@@ -11,6 +11,11 @@ base environment's generation, for another environment. previous.json and conda.
 the packages of conda: of the generation in use, and of the manifest. result.json is
 written last.
 
+When job.json says ahead, the generation in use is being linked into the new one by whoever
+started this, and inventory.json is its inventory: see ahead.py. After the line "step built"
+nothing changes any more but inventory.json, which is then that of the new generation, if
+there is one.
+
 Exit codes: 10 no manifest, 11 no interpreter, 12 not installed, 13 not compiled,
 14 no such Python, 15 see conda-failure.json, 20 the manifest is the one in previous.txt
 and previous.json.
@@ -20,16 +25,20 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 WORK = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, WORK)
 
+import alone  # noqa: E402
 import compose  # noqa: E402
 import condameta  # noqa: E402
 import finish  # noqa: E402
+import inventory  # noqa: E402
 import lock  # noqa: E402
 import prefix  # noqa: E402
+from ahead import Added, Ahead  # noqa: E402
 
 
 class Job(NamedTuple):
@@ -48,6 +57,7 @@ class Job(NamedTuple):
     implicit: list[str]  # what a kernel of Python needs, unless something else brings a kernel
     conda: dict[str, Any]  # see prefix.Ask
     check: bool  # whether what is stored is looked at before it is used
+    ahead: bool  # whether the generation in use is being linked already
 
 
 class Site(NamedTuple):
@@ -164,7 +174,7 @@ def empty(job: Job, site: Site) -> None:
             prefix.Prefix(WORK, job.conda).install(site.chosen, job.gen, job.check)
     else:
         prefix.clear(job.gen)
-        if not uv(job, "venv", "--quiet", "--no-project", "--allow-existing", "--python", job.python, job.gen):
+        if subprocess.run(venv_args(job), cwd=WORK).returncode != 0:
             sys.exit(11)
     if site.version:
         hot(job)
@@ -189,6 +199,37 @@ def heir_of(job: Job, site: Site) -> str:
     return job.prev if python(now) == python(prefix.Prefix(WORK, job.conda).load("previous.json")) else ""
 
 
+def venv_args(job: Job) -> list[str]:
+    return [job.uv, "venv", "--quiet", "--no-project", "--allow-existing", "--python", job.python, job.gen]
+
+
+def fetch(job: Job, site: Site, rest: dict[str, lock.Pin]) -> bool:
+    """Have uv install distributions beside what is there."""
+    lock.write(at("todo.txt"), rest)
+    python = site.python if site.chosen else os.path.join(job.gen, "bin/python")
+    args = ["pip", "install", "--python", python, "--no-deps", "--require-hashes", "--break-system-packages"]
+    args += ["--no-build", "--no-sources", "--link-mode", "hardlink", *job.options, "-r", "todo.txt"]
+    if rest and not uv(job, *args):
+        return False
+    if os.path.lexists(own := os.path.join(job.gen, ".lock")):
+        os.unlink(own)  # uv's, and of no use in what never changes
+    return True
+
+
+def add(job: Job, site: Site, ahead: Ahead) -> Added | None:
+    """Put what is new beside what is linked already; None when that does not do."""
+    wanted, before = lock.read(at("lock.txt")), lock.read(at("previous.txt"))
+    if not ahead.fits(wanted, before):
+        say("note the packages in use do not stay as they are")
+        return None
+    say("step install")
+    hot(job)
+    rest = {n: p for n, p in wanted.items() if n not in before}
+    if not fetch(job, site, rest):
+        sys.exit(12)
+    return ahead.more(set(rest))
+
+
 def install(job: Job, site: Site) -> tuple[compose.Composed, list[str]] | None:
     """Take over what is installed elsewhere in exactly this form, and download the rest."""
     say("step install")
@@ -206,18 +247,52 @@ def install(job: Job, site: Site) -> tuple[compose.Composed, list[str]] | None:
         done = compose.compose(job.gen, wanted, [compose.Donor("", {}, False)])
     rest = {n: p for n, p in wanted.items() if n not in done.taken()}
     say("note taken over %s, to install %d" % (" ".join(str(len(n)) for n in done.names), len(rest)))
-    lock.write(at("todo.txt"), rest)
-    python = site.python if site.chosen else os.path.join(job.gen, "bin/python")
-    args = ["pip", "install", "--python", python, "--no-deps", "--require-hashes", "--break-system-packages"]
-    args += ["--no-build", "--no-sources", "--link-mode", "hardlink", *job.options, "-r", "todo.txt"]
-    if rest and not uv(job, *args):
+    if not fetch(job, site, rest):
         return None
-    if os.path.lexists(own := os.path.join(job.gen, ".lock")):
-        os.unlink(own)  # uv's, and of no use in what never changes
     new = sorted(set(wanted) - done.names[0])
     if not job.prev or set(before) != done.names[0] or site.chosen and not prefix.Prefix(WORK, job.conda).unchanged(site.chosen):
         new = []  # something went or changed: the generation is not the old one and more
     return done, new
+
+
+def plain(job: Job, site: Site) -> Callable[[], inventory.Inventory | None]:
+    """Make the generation, and give what writes its inventory."""
+    built = install(job, site)
+    if built is None:
+        sys.exit(12)
+    say("step compile")
+    done, new = built
+    later = at("compile.json") if site.version not in ("", compose.OWN) else ""
+    fresh = finish.finish(job.gen, done.final(), heir_of(job, site), later)
+    fresh |= {f for f in done.final() - done.files[0] if not f.endswith(".pyc")}
+    theirs = done.files[0] | done.skeleton if site.chosen else done.files[0]
+    reason = "not only additions"
+    if new:
+        have = compose.installed(job.gen)
+        files = {n: have[n].files if n in have else [] for n in new}
+        reason = alone.touches(job.gen, files, alone.read(job.gen, theirs), fresh - done.skeleton)
+    result(reason, new, site.kernel, None)
+    wanted = lock.read(at("lock.txt"))
+    return lambda: None if site.chosen or later else inventory.study(job.gen, wanted, done.skeleton)
+
+
+def quick(job: Job, ahead: Ahead, added: Added) -> Callable[[], inventory.Inventory | None]:
+    """As plain, of a generation that was linked ahead."""
+    new = {n: d.files for n, d in sorted(added.dists.items())}
+    files = {f for d in added.dists.values() for f in d.files}
+    reason = alone.touches(job.gen, new, alone.known(job.prev, job.gen, ahead.known), files) if new else "nothing new"
+    result(reason, sorted(new), [], sorted(added.files))
+    return lambda: added.inventory
+
+
+def result(reason: str, new: list[str], kernel: list[str], added: list[str] | None) -> None:
+    with open(at("result.json"), "w") as f:
+        json.dump({"alone": not reason, "new": new, "reason": reason, "kernel": kernel, "added": added}, f)
+
+
+def begun(job: Job, site: Site) -> Ahead | None:
+    known = inventory.read(at("inventory.json")) if job.ahead and not site.chosen else None
+    return known and Ahead(job.prev, job.gen, known, venv_args(job))
 
 
 def main() -> None:
@@ -228,6 +303,7 @@ def main() -> None:
     site = conda(job, half) if half.wanted(job.mode, job.asked) else venv(job)
     compose.use(site.version or compose.OWN)
     say("python %s linux-%s" % (site.version or "none", os.uname().machine))
+    ahead = begun(job, site)
     if job.mode != "build":
         if not resolve(job, site):
             sys.exit(10)
@@ -237,19 +313,13 @@ def main() -> None:
             return
         if same_as_before(job, site):
             sys.exit(20)
-    built = install(job, site)
-    if built is None:
-        sys.exit(12)
-    say("step compile")
-    done, new = built
-    later = at("compile.json") if site.version not in ("", compose.OWN) else ""
-    fresh = finish.finish(job.gen, done.final(), heir_of(job, site), later)
-    fresh |= {f for f in done.final() - done.files[0] if not f.endswith(".pyc")}
-    theirs = done.files[0] | done.skeleton if site.chosen else done.files[0]
-    reason = finish.touches(job.gen, new, theirs, fresh - done.skeleton) if new else "not only additions"
-    with open(at("result.json"), "w") as f:
-        json.dump({"alone": not reason, "new": new, "reason": reason, "kernel": site.kernel}, f)
+    added = ahead and add(job, site, ahead)
+    if os.path.lexists(at("inventory.json")):
+        os.unlink(at("inventory.json"))
+    study = quick(job, ahead, added) if ahead and added else plain(job, site)
     say("step built")
+    if found := study():
+        inventory.write(at("inventory.json"), found)
 
 
 if __name__ == "__main__":

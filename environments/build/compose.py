@@ -152,6 +152,17 @@ class Writer:
         self.old, self.new = (os.path.join(p, "bin/python").encode() for p in (donor.prefix, gen))
         self.plain: dict[str, int] = {}  # files to take as they are, with their mode
 
+    def program(self, text: bytes) -> bytes | None:
+        """A program that begins with the donor's interpreter, for the new prefix; None for another one."""
+        if text.startswith(b"#!" + self.old) and len(self.new) + 3 < SHEBANG:
+            return b"#!" + self.new + text[2 + len(self.old) :]
+        return None
+
+    def renew(self, path: str, text: bytes, mode: int) -> str:
+        """Write a program, and give its hash and size as RECORD has them."""
+        self.put(path, text, mode)
+        return "sha256=%s,%d" % (base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=").decode(), len(text))
+
     def put(self, path: str, data: bytes, mode: int) -> None:
         """Write a file that names the prefix."""
         os.makedirs(os.path.dirname(os.path.join(self.gen, path)), mode=0o755, exist_ok=True)
@@ -172,16 +183,14 @@ class Writer:
                 return False
             if f.startswith("bin/"):
                 text = read(path)
-                if text.startswith(b"#!" + self.old) and len(self.new) + 3 < SHEBANG:
-                    programs[f] = b"#!" + self.new + text[2 + len(self.old) :]
+                if new := self.program(text):
+                    programs[f] = new
                 elif self.donor.prefix.encode() in text:
                     return False
         changed: dict[str, str] = {}
         for f in d.files[1:]:
             if f in programs:
-                self.put(f, programs[f], infos[f].st_mode)
-                hashed = base64.urlsafe_b64encode(hashlib.sha256(programs[f]).digest()).rstrip(b"=").decode()
-                changed[f] = "sha256=%s,%d" % (hashed, len(programs[f]))
+                changed[f] = self.renew(f, programs[f], infos[f].st_mode)
             elif f not in self.done:
                 self.plain[f] = infos[f].st_mode
         self.record(d.files[0], changed, infos[d.files[0]].st_mode)

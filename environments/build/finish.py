@@ -1,5 +1,4 @@
-"""Make an installed generation final: bytecode for every module, nothing writable; and
-tell whether it is the generation in use and something beside it.
+"""Make an installed generation final: bytecode for every module, nothing writable.
 
 Bytecode is of the unchecked-hash kind and names the source as the image's Lab set does,
 so that it is the same bytes in every generation and for every way to get it. Python
@@ -9,11 +8,9 @@ Only the Python that will read bytecode can write it. Where that is not the imag
 bytecode.py does, in a container of its own.
 """
 
-import configparser
 import json
 import os
 import py_compile
-import re
 import stat
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -23,7 +20,7 @@ from multiprocessing import get_context
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import compose  # noqa: E402
-from compose import cached, final, installed  # noqa: E402
+from compose import cached, final  # noqa: E402
 
 MODE = py_compile.PycInvalidationMode.UNCHECKED_HASH
 SHOWN = "/opt/conjured/lab"
@@ -134,67 +131,3 @@ def finish(gen: str, done: set[str], prev: str, later: str) -> set[str]:
         with open(later, "w") as f:
             json.dump([(source, shown, os.path.relpath(cached(source), gen)) for source, shown in todo], f)
     return fresh
-
-
-def touches(gen: str, new: list[str], done: set[str], fresh: set[str]) -> str:
-    """Why the distributions that are new might change how the others work; "" when they
-    lie beside them and nothing looks for them.
-
-    Every file of the others is the file that was tried before. What could still differ
-    is what they find when they run: start-up files, plug-ins (entry points, and all that
-    Jupyter reads below etc and share), a package that they share, and modules that they
-    use when they are there. Programs in compiled modules are not looked into.
-    """
-    have = installed(gen)
-    tops: set[str] = set()
-    listed: set[str] = set()
-    for name in new:
-        for f in have[name].files if name in have else []:
-            listed.add(f)
-            if f in done:
-                return "%s brings another file %s" % (name, f)
-            if f.endswith("/entry_points.txt") and plugs_in(os.path.join(gen, f)):
-                return "%s is a plug-in" % name
-            if not f.startswith((compose.PACKAGES + "/", "bin/")) or f.endswith(".pth"):
-                return "%s brings %s" % (name, f)
-            head = os.path.relpath(f, compose.PACKAGES).split("/")[0]
-            if f.startswith(compose.PACKAGES) and not head.endswith(".dist-info"):
-                tops.add(head.split(".")[0])
-    if not listed or not tops or any("\n" in t or not t for t in tops):
-        return "no list of files"
-    if odd := fresh - listed - {".lock"}:
-        return "a file that no list names: %s" % min(odd)
-    theirs = {os.path.relpath(f, compose.PACKAGES).split("/")[0].split(".")[0] for f in done if f.startswith(compose.PACKAGES)}
-    if both := tops & (theirs | {"sitecustomize", "usercustomize"}):
-        return "more of %s" % min(both)
-    return looked_for(gen, tops, done)
-
-
-def plugs_in(path: str) -> bool:
-    """Whether entry points are more than programs to be started by hand."""
-    c = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
-    try:
-        c.read(path, encoding="utf-8")
-    except (configparser.Error, UnicodeError):
-        return True
-    return not set(c.sections()) <= {"console_scripts", "gui_scripts"}
-
-
-def looked_for(gen: str, tops: set[str], done: set[str]) -> str:
-    """A module that imports one of the names, or asks for it in quotes."""
-    names = "|".join(sorted(re.escape(t) for t in tops))
-    plain = [t.encode() for t in tops]
-    form = re.compile(
-        (
-            r"^\s*(?:import|from)\s(?:[^\n#]*[\s,])?(?:%s)\b|(?:import\w*|find_spec|require)\(\s*[rb]?['\"](?:%s)\b"
-            % (names, names)
-        ).encode(),
-        re.M,
-    )
-    for f in done:
-        if f.endswith(".py"):
-            with open(os.path.join(gen, f), "rb") as src:
-                text = src.read()
-            if any(p in text for p in plain) and form.search(text):
-                return "%s looks for it" % f
-    return ""
