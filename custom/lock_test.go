@@ -12,7 +12,7 @@ func lockFiles(t testing.TB) files {
 	t.Helper()
 	out := files{}
 	for _, name := range packaging() {
-		data, err := os.ReadFile(filepath.Join("testdata/locks", name))
+		data, err := os.ReadFile(filepath.Join("testdata/locks", strings.Replace(name, subdir(), "SUBDIR", 1)))
 		must(t, err)
 		out[name] = strings.ReplaceAll(string(data), "SUBDIR", subdir())
 	}
@@ -94,6 +94,43 @@ func TestCondaLock(t *testing.T) {
 		if !l.HasErrors() || !strings.Contains(dump(l), c.code) || strings.Contains(dump(l), "geheim") {
 			t.Errorf("%s: want %s:\n%s", what, c.code, dump(l))
 		}
+	}
+}
+
+func TestExplicitLock(t *testing.T) {
+	lock := lockFiles(t)[explicitLock()]
+	f, l := read(t, files{"geo/" + explicitLock(): lock}, Options{})
+	wantNoErrors(t, l)
+	s := spec(t, f, "geo")
+	want(t, "conda", condaOf(s), []string{"_libgcc_mutex=0.1=conda_forge", "tzdata=2025b=h78e105d_0", "bzip2=1.0.8=hd590300_5", "six=1.17.0=pyhd8ed1ab_0"})
+	want(t, "checksums", []string{s.Conda[0].Hash, s.Conda[1].Hash, s.Conda[2].Hash, s.Conda[3].Hash}, []string{"md5:d7c89558ba9fa0495403155b64376d81", sumA, sumB, ""})
+	want(t, "pip", s.Pip, []Requirement{{Name: "requests", Spec: "requests==2.31.0", File: "geo/" + explicitLock(), Line: 9, Hashes: []string{sumC}}})
+	want(t, "history", len(s.Files), 1)
+	for what, c := range map[string]struct{ old, new, code string }{
+		"no mark":     {"@EXPLICIT", "", "lock-shape"},
+		"other place": {subdir() + "/bzip2", "osx-64/bzip2", "lock-platform"},
+		"no hash":     {"#sha256:aaaa", "#sha256:zz", "lock-hash"},
+		"no archive":  {"six-1.17.0-pyhd8ed1ab_0.conda", "six.exe", "lock-line"},
+		"password":    {"https://conda.anaconda.org/conda-forge/noarch/six", "https://me:geheim@example.org/c/noarch/six", "environment-credentials"},
+	} {
+		_, l := read(t, files{explicitLock(): strings.ReplaceAll(lock, c.old, c.new)}, Options{})
+		if !l.HasErrors() || !strings.Contains(dump(l), c.code) || strings.Contains(dump(l), "geheim") {
+			t.Errorf("%s: want %s:\n%s", what, c.code, dump(l))
+		}
+	}
+}
+
+func TestPoetryLock(t *testing.T) {
+	f, l := read(t, files{"poetry.lock": lockFiles(t)[poetryLock], "pyproject.toml": "[tool.poetry.dependencies]\nclick = '*'\n"}, Options{})
+	wantNoErrors(t, l)
+	want(t, "pip", spec(t, f, "base").Pip, []Requirement{
+		{Name: "click", Spec: "click==8.5.0", File: "poetry.lock", Line: 4, Hashes: []string{sumA, sumB}},
+		{Name: "colorama", Spec: "colorama==0.4.6 ; platform_system == \"Windows\"", File: "poetry.lock", Line: 19, Hashes: []string{sumC}},
+	})
+	wantNotice(t, l, sevInfo, "lock-group", "poetry.lock", 30)
+	wantNotice(t, l, sevWarn, "lock-other", "poetry.lock", 38)
+	if has(l, sevWarn, "pyproject-poetry", "pyproject.toml", 1) {
+		t.Error("the list has the packages")
 	}
 }
 

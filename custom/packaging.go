@@ -15,6 +15,7 @@ const (
 	pixiLock      = "pixi.lock"
 	uvLock        = "uv.lock"
 	pylockTOML    = "pylock.toml"
+	poetryLock    = "poetry.lock"
 	pipfileLock   = "Pipfile.lock"
 	pyprojectTOML = "pyproject.toml"
 )
@@ -23,10 +24,10 @@ const (
 func packaging() []string { return append(append(condaLocks(), pipLocks()...), pyprojectTOML) }
 
 // condaLocks are exact lists of conda's packages; the first that is there counts.
-func condaLocks() []string { return []string{condaLockYML, pixiLock} }
+func condaLocks() []string { return []string{condaLockYML, explicitLock(), pixiLock} }
 
 // pipLocks are exact lists of the index's packages; the first that is there counts.
-func pipLocks() []string { return []string{uvLock, pylockTOML, pipfileLock} }
+func pipLocks() []string { return []string{uvLock, pylockTOML, poetryLock, pipfileLock} }
 
 // locked is the path of the first of some locks among the names of dir, or "".
 func locked(dir string, names, locks []string) string {
@@ -89,11 +90,16 @@ func (a *asking) condaLock(rel string) {
 	if !ok {
 		return
 	}
+	l := condaList{asking: a, rel: rel}
+	if path.Base(rel) == explicitLock() {
+		l.explicit(data)
+		a.imported(rel, l.count)
+		return
+	}
 	root := a.yaml(rel, data, MaxLockNodes)
 	if root == nil {
 		return
 	}
-	l := condaList{asking: a, rel: rel}
 	if path.Base(rel) == pixiLock {
 		l.pixi(root)
 	} else {
@@ -114,6 +120,8 @@ func (a *asking) pipLock(rel string) {
 		l.uv(data)
 	case pylockTOML:
 		l.pylock(data)
+	case poetryLock:
+		l.poetry(data)
 	default:
 		l.pipfile(data)
 	}

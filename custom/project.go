@@ -2,6 +2,7 @@ package custom
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -36,7 +37,7 @@ func (a *asking) project(rel, lock string) {
 		return
 	}
 	lines := strings.Split(string(data), "\n")
-	if len(p.Tool.Poetry.Dependencies) > 0 {
+	if len(p.Tool.Poetry.Dependencies) > 0 && path.Base(lock) != poetryLock {
 		a.warn("pyproject-poetry", rel, lineWith(lines, "[tool.poetry.dependencies]", 0), printable(rel)+" lists packages as Poetry 1 does", "they are not installed", "list them below [project] as dependencies, or in requirements.txt")
 	}
 	if p.Project == nil {

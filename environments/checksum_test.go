@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ func summed(lines ...string) []Requirement {
 	out := asks(lines...)
 	for i, r := range out {
 		f := strings.Fields(r.Spec)
-		out[i].Name, out[i].Spec = normalise(pinName(f[0])), f[0]
+		out[i].Name, out[i].Spec = regexp.MustCompile(`^[a-z]+`).FindString(f[0]), f[0]
 		for _, h := range f[1:] {
 			out[i].Hashes = append(out[i].Hashes, h)
 		}
@@ -189,5 +190,39 @@ func TestChecksums_besides(t *testing.T) {
 	_, _, err := x.b.Resolve(t.Context(), both, ResolveOptions{}, progress.Discard)
 	if l := notice.For(err); len(l) != 1 || l[0].Code != "environment-hash-conda" || l[0].Line != 1 {
 		t.Errorf("%+v", l)
+	}
+}
+
+// Which lines count for a version, and what they leave of its files.
+func TestChecksums_allowed(t *testing.T) {
+	for what, c := range map[string]struct {
+		lines   []string
+		version string
+		want    string // of the files a, b and c
+	}{
+		"none":                 {[]string{"x==1"}, "1", "any"},
+		"another version":      {[]string{"x==2 a"}, "1", "any"},
+		"the same, written so": {[]string{"x==1.0 a b"}, "1", "a b"},
+		"a range":              {[]string{"x>=1 b"}, "1.5", "b"},
+		"all of a series":      {[]string{"x==1.* c"}, "1.5", "c"},
+		"both":                 {[]string{"x==1 a b", "x b c"}, "1", "b"},
+		"nothing in common":    {[]string{"x==1 a", "x==1 b"}, "1", ""},
+		"one of conditions":    {[]string{"x==1;os_name=='nt' a", "x==1;os_name=='posix' b"}, "1", "a b"},
+		"a condition besides":  {[]string{"x==1 a b", "x==1;os_name=='nt' c"}, "1", "a b"},
+		"not listed":           {[]string{"x==1 d"}, "1", ""},
+	} {
+		s := Spec{Requirements: summed(c.lines...)}
+		m := Manifest{Packages: []Package{{Name: "x", Version: c.version, Hashes: []string{"a", "b", "c"}}}}
+		got, err := s.keepTo(m, nil)
+		left := strings.Join(got.Packages[0].Hashes, " ")
+		if c.want == "any" {
+			c.want = "a b c"
+		}
+		if left != c.want || (err != nil) != (c.want == "") {
+			t.Errorf("%s: %q %v, want %q", what, left, err, c.want)
+		}
+		if len(m.Packages[0].Hashes) != 3 {
+			t.Errorf("%s: the manifest that was given changed", what)
+		}
 	}
 }
