@@ -35,6 +35,9 @@ const pingWait = 20 * time.Second
 type Config struct {
 	Host     string // "unix:///path" or "tcp://..."; "" is DOCKER_HOST or the default socket
 	Instance string // 8 hex digits that mark what is ours; required
+	// OnDamage is called with each [ErrDamaged] before it is returned, from any
+	// goroutine, and must not block. May be nil.
+	OnDamage func(error)
 }
 
 // Engine is a Docker Engine, as one instance sees it. It is safe for concurrent use.
@@ -43,6 +46,7 @@ type Engine struct {
 	instance string
 	version  string
 	api      string
+	onDamage func(error)
 }
 
 // Connect finds the engine and agrees on an API version with it. When there is none
@@ -59,7 +63,7 @@ func Connect(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot set up the docker client: %w", err)
 	}
-	e := &Engine{cli: cli, instance: c.Instance}
+	e := &Engine{cli: cli, instance: c.Instance, onDamage: c.OnDamage}
 	if err := e.greet(ctx); err != nil {
 		return nil, errors.Join(err, cli.Close())
 	}

@@ -26,6 +26,12 @@ func (e *Engine) wrap(ctx context.Context, what string, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+	case damaged(err.Error()):
+		err = StoreDamaged(fmt.Errorf("%s: %w", what, err))
+		if e.onDamage != nil {
+			e.onDamage(err)
+		}
+		return err
 	case errdefs.IsNotFound(err):
 		return fmt.Errorf("%s: %w: %w", what, ErrNotFound, err)
 	case client.IsErrConnectionFailed(err):
