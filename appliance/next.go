@@ -42,7 +42,9 @@ func next(d Desired, a Actual, running map[Kind]Action) []Action {
 	}
 	s := v.target()
 	switch {
-	case v.met(Deploy, s): // nobody waits for a class because of another kernel's packages
+	// Nobody waits for a class because of another kernel's packages. An image that Docker
+	// has lost is made again while the class runs on.
+	case v.met(Deploy, s) && (v.met(Image, s) || v.hopeless(Image, s)):
 		if !v.met(Kernels, s) {
 			start(Kernels, s)
 		}

@@ -154,3 +154,25 @@ func TestNextStepByStep(t *testing.T) {
 		}
 	}
 }
+
+// An image that Docker has lost is made again while the class runs on, and the class is
+// not switched over for it by anybody but its own worker.
+func TestNextMakesALostImageAgain(t *testing.T) {
+	s := Setup{ID: "a", Roster: "r", Content: "c", Image: "i", Environment: "e", Kernels: "k"}
+	d := Desired{Setup: s, Wish: 1, Check: 1}
+	a := Actual{
+		Roster: "r", Content: "c", Serving: s, Observed: true, Checked: 1,
+		Images: map[string]bool{}, Environments: map[string]bool{s.EnvironmentKey(): true}, Failures: map[string]Failure{},
+	}
+	if out := next(d, a, nil); len(out) != 1 || out[0].Kind != Image {
+		t.Errorf("with a lost image: %v", out)
+	}
+	a.Failures[step(Image, s)] = Failure{Kind: Image, Wish: 1, Tries: maxTries, GaveUp: true, Until: time.Unix(1, 0)}
+	if out := next(d, a, nil); len(out) != 1 || out[0].Kind != Kernels {
+		t.Errorf("when it cannot be made: %v", out)
+	}
+	a.Failures, a.Images["i"] = nil, true
+	if out := next(d, a, nil); len(out) != 1 || out[0].Kind != Kernels {
+		t.Errorf("when it is there: %v", out)
+	}
+}

@@ -35,8 +35,9 @@ const pingWait = 20 * time.Second
 type Config struct {
 	Host     string // "unix:///path" or "tcp://..."; "" is DOCKER_HOST or the default socket
 	Instance string // 8 hex digits that mark what is ours; required
-	// OnDamage is called with each [ErrDamaged] before it is returned, from any
-	// goroutine, and must not block. May be nil.
+	// OnDamage is called with each [ErrDamaged] before it is returned, and when a
+	// program is not found in its container. It is called from any goroutine, and must
+	// not block. May be nil.
 	OnDamage func(error)
 }
 

@@ -86,6 +86,9 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 	if err != nil && (strings.Contains(err.Error(), "port is already allocated") || strings.Contains(err.Error(), "address already in use")) {
 		return portTaken(short(id), err)
 	}
+	if err != nil && e.onDamage != nil && strings.Contains(err.Error(), "unable to start container process") {
+		e.onDamage(err) // its image may lack what it is started with
+	}
 	return e.wrap(ctx, "cannot start container "+short(id), err)
 }
 

@@ -60,18 +60,15 @@ func Damaged(err error) bool {
 
 // StoreDamaged is err as people are told of it. A nil err gives nil.
 func StoreDamaged(err error) error {
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, ErrDamaged) {
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	if err == nil || errors.Is(err, ErrDamaged) {
+		return err
 	}
 	return &notice.Error{Notice: notice.Notice{
 		Code: "docker-damaged", Severity: notice.SeverityError,
 		What:  "Docker has lost parts of the images on this machine, as happens when the power is cut or the disk fills up",
 		Means: "new servers may not start until the images are made again; who works goes on, and homes, accounts and packages are safe",
 		Do:    "nothing: the box makes the images again by itself, which takes a few minutes with a network",
-	}, Err: err}
+	}, Err: fmt.Errorf("%w: %w", ErrDamaged, err)}
 }
 
 // Discard removes an image by name or id even when it is damaged, with all its names if

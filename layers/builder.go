@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/notice"
@@ -95,22 +97,27 @@ func (b *Builder) plan(ctx context.Context, in *Inputs, sink progress.Sink) (Pla
 
 // Build sees to it that base, core and system for in are there, have passed their
 // smoke tests, and that repository:base, :core and :system name them. When it fails no
-// name has moved and the error is a notice wherever the teacher can do something.
+// name has moved and the error is a notice wherever the teacher can do something. Images
+// that Docker has lost parts of are removed and made again, which a notice tells.
 func (b *Builder) Build(ctx context.Context, in Inputs, sink progress.Sink) (Result, error) {
 	if err := b.acquire(ctx); err != nil {
 		return Result{}, err
 	}
 	defer b.release()
+	return b.withRepair(ctx, in, sink)
+}
+
+func (b *Builder) build(ctx context.Context, in Inputs, sink progress.Sink) (Result, error) {
 	plan, notices, err := b.plan(ctx, &in, sink)
 	if err != nil {
-		return Result{}, err
+		return Result{}, asDamage(unreadable, -1, nil, err)
 	}
 	r := Result{Key: plan.Key(), Notices: notices}
 	ids := map[string]string{}
 	for i, s := range plan.Steps {
 		id, built, err := b.ensure(ctx, in, plan, i, sink)
 		if err != nil {
-			return Result{}, err
+			return Result{}, asDamage(unreadable, i, slices.Collect(maps.Values(ids)), err)
 		}
 		if ids[s.Stage] = id; built {
 			r.Built = append(r.Built, s.Stage)
@@ -143,7 +150,7 @@ func (b *Builder) ensure(ctx context.Context, in Inputs, plan Plan, i int, sink 
 	img, err := b.engine.Image(ctx, s.Ref)
 	switch {
 	case err == nil && b.tested(s.Key) == img.ID:
-		return img.ID, false, nil
+		return img.ID, false, b.recheck(ctx, in, plan, i, sink)
 	case err != nil && !errors.Is(err, engine.ErrNotFound):
 		return "", false, err
 	case err == nil: // built, and then we were stopped before its test was through
@@ -153,7 +160,7 @@ func (b *Builder) ensure(ctx context.Context, in Inputs, plan Plan, i int, sink 
 		}
 	default:
 		if err := b.make(ctx, in, plan, i, sink); err != nil {
-			return "", false, err
+			return "", false, b.doubtBelow(ctx, plan, i, err)
 		}
 		built = true
 	}
@@ -162,7 +169,11 @@ func (b *Builder) ensure(ctx context.Context, in Inputs, plan Plan, i int, sink 
 	}
 	// A system without packages is core, and core was tested a step ago.
 	if i == 0 || b.tested(plan.Steps[i-1].Key) != img.ID {
-		if err := b.smoke(ctx, s, sink); err != nil {
+		err := b.smoke(ctx, s, sink)
+		if in.repairing {
+			err = b.stillSound(ctx, plan, i, err)
+		}
+		if err != nil {
 			return "", false, err
 		}
 	}

@@ -31,7 +31,7 @@ func (b *Builder) GC(ctx context.Context, keep []string) (removed []string, err 
 		img, err := b.engine.Image(ctx, b.repository+":"+name)
 		if err == nil {
 			needed = append(needed, img.ID)
-		} else if !errors.Is(err, engine.ErrNotFound) {
+		} else if !isGone(err) {
 			return nil, err
 		}
 	}
@@ -45,6 +45,9 @@ func (b *Builder) GC(ctx context.Context, keep []string) (removed []string, err 
 			continue
 		}
 		err := b.engine.Untag(ctx, b.repository+":"+key)
+		if errors.Is(err, engine.ErrDamaged) {
+			err = b.engine.Discard(ctx, b.repository+":"+key)
+		}
 		if errors.Is(err, engine.ErrInUse) {
 			continue
 		}

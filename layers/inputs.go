@@ -15,6 +15,11 @@ type Inputs struct {
 	// the built-in base, with a warning. It is for a first boot only: when a class is
 	// being served it would change the system under it.
 	FallbackBase bool
+	// Doubt has images that are there and were tested be tested once more: something
+	// that starts from them has failed in a way that Docker's store may be the cause of.
+	Doubt bool
+
+	repairing bool // what is new stands for something damaged, and fails for the same reason
 }
 
 // Package is one package of apt.txt and where it stands.

@@ -33,7 +33,7 @@ func (b *Builder) Seal(ctx context.Context, s Sealing, sink progress.Sink) (stri
 	key := sumOf(keyVersion, StageLatest, s.SystemKey, s.ID)
 	step := Step{Stage: StageLatest, Key: key, Ref: b.repository + ":" + key, From: s.SystemKey}
 	img, err := b.engine.Image(ctx, step.Ref)
-	if err != nil && !errors.Is(err, engine.ErrNotFound) {
+	if err != nil && !isGone(err) {
 		return "", err
 	}
 	if err != nil || b.tested(key) != img.ID {
@@ -57,6 +57,11 @@ func (b *Builder) Seal(ctx context.Context, s Sealing, sink progress.Sink) (stri
 	return img.ID, nil
 }
 
+// isGone tells whether there is nothing to lose of an image that could not be looked at.
+func isGone(err error) bool {
+	return errors.Is(err, engine.ErrNotFound) || errors.Is(err, engine.ErrDamaged)
+}
+
 // flip moves latest, and previous behind it. Killed between the two, both name what
 // latest was, and the next Seal moves latest on.
 func (b *Builder) flip(ctx context.Context, id string) error {
@@ -69,7 +74,7 @@ func (b *Builder) flip(ctx context.Context, id string) error {
 		if err := b.engine.Tag(ctx, old.ID, b.repository+":previous"); err != nil {
 			return err
 		}
-	case !errors.Is(err, engine.ErrNotFound):
+	case !isGone(err):
 		return err
 	}
 	return b.engine.Tag(ctx, id, latest)

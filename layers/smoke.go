@@ -20,6 +20,9 @@ import (
 const (
 	smokeBase   = `command -v apt-get >/dev/null || { echo "there is no apt-get"; exit 1; }`
 	smokeSystem = `set -e
+for f in hub/bin/jupyterhub lab/bin/jupyter-lab lab/bin/python rattler/bin/python bin/uv bin/launch; do
+	[ -s /opt/conjured/$f ] || { echo "conjured: $f is empty"; exit 1; }
+done
 /opt/conjured/hub/bin/jupyterhub --version & hub=$!
 /opt/conjured/lab/bin/jupyter-lab --version & lab=$!
 /opt/conjured/lab/bin/python -c "import ipykernel, jupyterhub, notebook" & imports=$!
@@ -49,29 +52,14 @@ func (b *Builder) smoke(ctx context.Context, s Step, sink progress.Sink) error {
 		script, user = smokeLatest, "" // its own user is part of what is tested
 	}
 	sink.Progress(progress.Event{Job: Job, Step: "testing the new image (" + s.Stage + ")"})
-	spec := engine.Spec{
-		Name: "conjured-" + b.engine.Instance() + "-smoke-" + s.Key[:12], Image: s.Ref, Network: "none", User: user,
-		Entrypoint: []string{"/bin/sh"}, Cmd: []string{"-c", script}, Env: []string{"HOME=/tmp"},
-		CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"}, Pids: 512,
-		Labels: map[string]string{engine.LabelRole: "build", engine.LabelKey: s.Key},
-	}
-	if s.Stage == StageLatest {
-		spec.Env = nil
-	}
-	if c, err := b.engine.Inspect(ctx, spec.Name); err == nil && c.Labels[engine.LabelInstance] == b.engine.Instance() {
-		if err := b.engine.Remove(ctx, c.ID); err != nil { // of a build that was killed
-			return err
-		}
-	}
-	var out bytes.Buffer
-	code, err := b.engine.Run(ctx, spec, &out)
+	code, text, err := b.testRun(ctx, s.Key, s.Ref, script, user)
 	if err != nil {
 		return err
 	}
 	if code == 0 {
 		return nil
 	}
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	lines := strings.Split(strings.TrimSpace(text), "\n")
 	n := notice.Notice{
 		Code: "image-smoke-failed", Severity: notice.SeverityError,
 		What:  fmt.Sprintf("the new image (%s) was built, but does not work: %s", s.Stage, lastWords(lines, fmt.Errorf("code %d, %s", code, lines[len(lines)-1]))),
@@ -81,7 +69,34 @@ func (b *Builder) smoke(ctx context.Context, s Step, sink progress.Sink) error {
 	if s.Stage == StageBase {
 		n.File = BaseFile
 	}
-	return &notice.Error{Notice: n}
+	return &notice.Error{Notice: n, Err: failedTest(code)}
+}
+
+// failedTest is the exit code of an image's test, other than 0.
+type failedTest int
+
+func (f failedTest) Error() string { return fmt.Sprintf("the test ended with code %d", int(f)) }
+
+// testRun runs a script in an image, as user, or as its own user and in its own
+// environment when that is "".
+func (b *Builder) testRun(ctx context.Context, key, ref, script, user string) (code int, text string, err error) {
+	spec := engine.Spec{
+		Name: "conjured-" + b.engine.Instance() + "-smoke-" + brief(key), Image: ref, Network: "none", User: user,
+		Entrypoint: []string{"/bin/sh"}, Cmd: []string{"-c", script}, Env: []string{"HOME=/tmp"},
+		CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"}, Pids: 512,
+		Labels: map[string]string{engine.LabelRole: "build", engine.LabelKey: key},
+	}
+	if user == "" {
+		spec.Env = nil
+	}
+	if c, err := b.engine.Inspect(ctx, spec.Name); err == nil && c.Labels[engine.LabelInstance] == b.engine.Instance() {
+		if err := b.engine.Remove(ctx, c.ID); err != nil { // of a build that was killed
+			return 0, "", err
+		}
+	}
+	var out bytes.Buffer
+	code, err = b.engine.Run(ctx, spec, &out)
+	return code, out.String(), err
 }
 
 // A record says that the image of a key has passed its test. A build killed between

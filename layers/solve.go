@@ -61,6 +61,9 @@ func (b *Builder) solve(ctx context.Context, in Inputs, job solve, sink progress
 		return fmt.Errorf("cannot finish the build of %s: %w", job.stage, context.Cause(ctx))
 	}
 	if err != nil {
+		if engine.Damaged(err) {
+			return &damage{condition: builderLost, stage: -1, err: engine.StoreDamaged(err)}
+		}
 		sink.Progress(progress.Event{Job: Job, Step: w.step, Done: w.done, Total: w.total, Unit: "steps", State: progress.Failed})
 		return explain(in, failure{stage: job.stage, step: w.failed, lines: w.tail()}, err)
 	}

@@ -67,7 +67,7 @@ func (b *box) readRecipe(context.Context) error {
 }
 
 func (b *box) connect(ctx context.Context) (err error) {
-	b.engine, err = engine.Connect(ctx, engine.Config{Instance: b.place.Instance})
+	b.engine, err = engine.Connect(ctx, engine.Config{Instance: b.place.Instance, OnDamage: b.storeDamaged})
 	return err
 }
 

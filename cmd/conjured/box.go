@@ -45,6 +45,7 @@ type box struct {
 	envs     *environments.Builder
 	registry *registry.Registry
 	systems  *systems
+	doubt    doubt
 	trouble  troubles // what went wrong with environments last
 	sight    envSight // of environments, the last
 	hub      *hub.Hub

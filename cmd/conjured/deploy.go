@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,6 +51,11 @@ func (b *box) deploy(ctx context.Context, x appliance.Action, sink progress.Sink
 	image, err := b.systems.choose(img.System)
 	if err != nil {
 		return l, err
+	}
+	if there, err := b.imagesThere(ctx, image); err != nil {
+		return l, err
+	} else if !there {
+		image = img.System // what somebody rolled back to is lost
 	}
 	b.hub.SetClass(b.classOf(f, image))
 	if err := b.hub.SetServices(ctx, b.serviceSpecs(f.Services())); err != nil {
@@ -176,7 +180,7 @@ func (b *box) observeBuilt(ctx context.Context, a *appliance.Actual) error {
 		if err != nil {
 			return err
 		}
-		a.Images[fp] = there
+		a.Images[fp] = there && !b.doubted(fp)
 	}
 	for _, s := range b.known() {
 		if r, err := b.records.environment(s.EnvironmentKey()); err == nil {
@@ -185,18 +189,6 @@ func (b *box) observeBuilt(ctx context.Context, a *appliance.Actual) error {
 		}
 	}
 	return nil
-}
-
-func (b *box) imagesThere(ctx context.Context, ids ...string) (bool, error) {
-	for _, id := range ids {
-		if _, err := b.engine.Image(ctx, id); err != nil {
-			if errors.Is(err, engine.ErrNotFound) {
-				return false, nil
-			}
-			return false, err
-		}
-	}
-	return true, nil
 }
 
 // known are the setups that the owner may ask about.

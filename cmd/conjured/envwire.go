@@ -9,7 +9,6 @@ import (
 	"strconv"
 
 	"github.com/conjuring/conjured/api"
-	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/environments/history"
 	"github.com/conjuring/conjured/environments/registry"
@@ -268,7 +267,7 @@ func (b *box) imageFor(ctx context.Context, g environments.Generation) string {
 	if b.engine == nil {
 		return g.Image
 	}
-	if _, err := b.engine.Image(ctx, g.Image); !errors.Is(err, engine.ErrNotFound) {
+	if there, err := b.imagesThere(ctx, g.Image); there || err != nil {
 		return g.Image
 	}
 	if s := b.serving.Load(); s != nil {

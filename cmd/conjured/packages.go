@@ -24,7 +24,7 @@ func (b *box) openEnvironments(ctx context.Context) (err error) {
 		return err
 	}
 	b.envs, err = environments.New(environments.Config{
-		Store: b.store, Runner: containerRunner{b.engine}, CABundle: trustStore(), LabLock: b.lock, Index: b.settings.PipIndex,
+		Store: b.store, Runner: containerRunner{b.engine, b.startFailed}, CABundle: trustStore(), LabLock: b.lock, Index: b.settings.PipIndex,
 		CondaMirror: b.settings.CondaChannel, AllowDefaults: b.settings.AnacondaLicence, Log: b.log,
 	})
 	if err != nil {

@@ -76,10 +76,14 @@ func (h homeMaker) Prepare(ctx context.Context, a hub.Account) (string, error) {
 
 // containerRunner runs what environments asks for in a container that has nothing but
 // what the command names.
-type containerRunner struct{ engine *engine.Engine }
+type containerRunner struct {
+	engine *engine.Engine
+	failed func(error) error // is told why a container did not start, and words it
+}
 
 func (r containerRunner) Run(ctx context.Context, c environments.Command) (int, error) {
-	return r.engine.Session(ctx, buildSpec(c), engine.Streams{In: c.Input, Out: c.Output, Err: c.Output})
+	code, err := r.engine.Session(ctx, buildSpec(c), engine.Streams{In: c.Input, Out: c.Output, Err: c.Output})
+	return code, r.failed(err)
 }
 
 // buildSpec is the container of a command. What runs there unpacks, and may be, what

@@ -169,6 +169,7 @@ func (b *box) buildImage(ctx context.Context, x appliance.Action, sink progress.
 	for _, a := range f.AptPackages() {
 		in.AptPackages = append(in.AptPackages, layers.Package{Name: a.Name, Version: a.Version, File: a.File, Line: a.Line})
 	}
+	in.Doubt = b.doubt.on.Load()
 	r, err := b.images.Build(ctx, in, sink)
 	if err != nil {
 		return nil, err
@@ -176,8 +177,16 @@ func (b *box) buildImage(ctx context.Context, x appliance.Action, sink progress.
 	if err := b.noteSystem(ctx, r.System); err != nil {
 		return nil, err
 	}
+	before, _ := b.records.image(x.Setup.Image) // zero when it is new
 	v := imageRecord{Base: r.Base, Core: r.Core, System: r.System, Key: r.Key}
-	return r.Notices, writeJSON(b.records.imageFile(x.Setup.Image), v)
+	if err := writeJSON(b.records.imageFile(x.Setup.Image), v); err != nil {
+		return nil, err
+	}
+	if in.Doubt {
+		b.doubt.clear()
+	}
+	b.madeAgain(ctx, x.Setup, before, v)
+	return r.Notices, nil
 }
 
 // noteSystem writes down which packages an image has that was built or found.
