@@ -344,7 +344,7 @@ func (m *packages) reset() {
 	m.must(err)
 	defer e.Close()
 	b, err := environments.New(environments.Config{
-		Store: store, Runner: containerRunner{e, func(err error) error { return err }}, Index: index.URL + "/simple", Log: slog.New(slog.DiscardHandler), CABundle: trustStore(),
+		Store: store, Runner: containerRunner{engine: e}, Index: index.URL + "/simple", Log: slog.New(slog.DiscardHandler), CABundle: trustStore(),
 	})
 	m.must(err)
 	made, err := b.Make(m.t.Context(), spec, progress.Discard)

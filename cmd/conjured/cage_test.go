@@ -34,7 +34,7 @@ func TestBuildsRunInACage(t *testing.T) {
 	defer e.Close()
 	var out bytes.Buffer
 	c := environments.Command{Image: os.Getenv("CONJURED_TEST_IMAGE"), Args: []string{"/bin/sh", "-c", looksAround}, User: "0:0", Output: &out}
-	if _, err := (containerRunner{e}).Run(t.Context(), c); err != nil {
+	if _, err := (containerRunner{engine: e}).Run(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{

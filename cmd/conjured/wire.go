@@ -78,12 +78,15 @@ func (h homeMaker) Prepare(ctx context.Context, a hub.Account) (string, error) {
 // what the command names.
 type containerRunner struct {
 	engine *engine.Engine
-	failed func(error) error // is told why a container did not start, and words it
+	failed func(error) error // is told why a container did not start, and words it; nil for no one
 }
 
 func (r containerRunner) Run(ctx context.Context, c environments.Command) (int, error) {
 	code, err := r.engine.Session(ctx, buildSpec(c), engine.Streams{In: c.Input, Out: c.Output, Err: c.Output})
-	return code, r.failed(err)
+	if r.failed != nil {
+		err = r.failed(err)
+	}
+	return code, err
 }
 
 // buildSpec is the container of a command. What runs there unpacks, and may be, what
