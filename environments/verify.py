@@ -20,6 +20,7 @@ from typing import Any, TypedDict
 
 TEXT = sys.orig_argv[3]
 LIMIT = 120.0  # seconds that anything may take
+MOST = 1 << 20  # characters of what anything prints that are looked at
 ROOT = "/tmp/conjured-verify-%d" % os.getpid()
 
 
@@ -106,19 +107,31 @@ def one_import(name: str) -> None:
         say("import", False, name, kind, str(problem))
 
 
+def ended(name: str, args: list[str], stderr: int = subprocess.STDOUT) -> tuple[int, str]:
+    """Run a program to its end, or for LIMIT; give its exit code and what it printed.
+
+    It prints to a file: a process that it leaves behind would keep a pipe open for ever.
+    """
+    path = os.path.join(ROOT, name + ".log")
+    with open(path, "wb") as out:
+        p = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=out, stderr=stderr)
+    timer = threading.Timer(LIMIT, p.kill)
+    timer.start()
+    code, late = p.wait(), timer.finished.is_set()
+    timer.cancel()
+    with open(path, errors="replace") as f:
+        text = f.read(MOST)
+    return code, text + ("\nno end after %d seconds" % LIMIT if late else "")
+
+
 def imports(names: list[str]) -> None:
     """One process imports all; when it dies, the next goes on behind the culprit."""
     while names:
-        p = subprocess.Popen(child("imports", *names), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        timer = threading.Timer(LIMIT, p.kill)
-        timer.start()
-        seen = 0
-        for line in p.stdout or []:
-            if line.startswith('conjured: {"check": "import"'):
-                print(line, end="", flush=True)
-                seen += 1
-        code = p.wait()
-        timer.cancel()
+        code, text = ended("imports", child("imports", *names), subprocess.DEVNULL)
+        lines = [line for line in text.splitlines() if line.startswith('conjured: {"check": "import"')]
+        for line in lines:
+            print(line, flush=True)
+        seen = len(lines)
         if seen < len(names):
             say("import", False, names[seen], "crash", "the interpreter ended with %d" % code)
         names = names[seen + 1 :] if seen < len(names) else []
@@ -126,11 +139,8 @@ def imports(names: list[str]) -> None:
 
 def run(check: str, args: list[str]) -> None:
     """A check that is one process: fine when it exits with 0."""
-    try:
-        p = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=LIMIT)
-        say(check, p.returncode == 0, detail="" if p.returncode == 0 else p.stdout)
-    except subprocess.TimeoutExpired:
-        say(check, False, kind="timeout", detail="no end after %d seconds" % LIMIT)
+    code, text = ended(check, args)
+    say(check, code == 0, detail="" if code == 0 else text)
 
 
 def answer(sock: str, path: str) -> int:
@@ -239,12 +249,12 @@ def compare() -> None:
 
 def files() -> None:
     """Comparing takes a processor for seconds: it is a process beside the others."""
-    p = subprocess.run(child("compare"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-    for line in p.stdout.splitlines():
+    code, text = ended("files", child("compare"))
+    for line in text.splitlines():
         if line.startswith("conjured: "):
             print(line, flush=True)
-    if p.returncode:
-        say("files", False, detail=p.stdout)
+    if code:
+        say("files", False, detail=text)
 
 
 def consistent() -> None:
@@ -259,14 +269,14 @@ def consistent() -> None:
         say("consistent", True)
         return
     args = [JOB["uv"], "pip", "check", "--no-config", "--no-cache", "--python", sys.executable]
-    p = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=LIMIT)
-    problems = [line for line in p.stdout.splitlines() if line.startswith("The package")]
-    if p.returncode and JOB["pip"] is not None:
+    code, text = ended("consistent", args)
+    problems = [line for line in text.splitlines() if line.startswith("The package")]
+    if code and JOB["pip"] is not None:
         # What packages of conda say of each other in Python's form need not hold.
         problems = [line for line in problems if line.split("`")[1] in JOB["pip"]]
         say("consistent", not problems, detail=" ".join(problems))
     else:
-        say("consistent", p.returncode == 0, detail=p.stdout if p.returncode else "")
+        say("consistent", code == 0, detail=text if code else "")
 
 
 def have(name: str) -> bool:
@@ -277,6 +287,14 @@ def have(name: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
+
+
+def guarded(work: Callable[..., None], *args: Any) -> None:
+    """A check that itself breaks, on what a package holds, has failed."""
+    try:
+        work(*args)
+    except Exception as e:
+        say("failed", False, detail="%s: %s" % (type(e).__name__, e))
 
 
 def everything() -> None:
@@ -295,7 +313,7 @@ def everything() -> None:
         work.append((run, ("singleuser", [sys.executable, "-I", "-c", "import jupyterhub.singleuser.extension"])))
     if JOB["files"]:
         work.append((files, ()))
-    threads = [threading.Thread(target=f, args=args) for f, args in work]
+    threads = [threading.Thread(target=guarded, args=(f, *args)) for f, args in work]
     for t in threads:
         t.start()
     for t in threads:

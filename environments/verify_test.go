@@ -1,10 +1,14 @@
 package environments
 
 import (
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/conjuring/conjured/internal/wheeltest"
 	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
 )
 
 func TestCause(t *testing.T) {
@@ -42,5 +46,38 @@ func TestJudge(t *testing.T) {
 		if c.tried.Check == "import" && n.Line != 4 {
 			t.Errorf("line %d", n.Line)
 		}
+	}
+}
+
+// leavesSomebody is a module whose import leaves a process behind that has all files open,
+// prints what is no text, and claims to be fine.
+const leavesSomebody = `
+import os, sys, time
+if os.fork() == 0:
+    time.sleep(15)
+    os._exit(0)
+sys.stdout.buffer.write(b"\xff\xfe\n")
+sys.stdout.flush()
+raise ImportError("on purpose")
+`
+
+// Who tries packages does not wait for what they leave behind, and is not confused by
+// what they print: the package fails, and the others are looked at.
+func TestVerifyIsNotHeldUp(t *testing.T) {
+	srv := httptest.NewServer(wheeltest.Index(
+		wheeltest.Wheel{Name: "leaves", Version: "1", Modules: map[string]string{"leaves.py": leavesSomebody}},
+		wheeltest.Wheel{Name: "sick", Version: "1", Modules: map[string]string{"sick.py": "import nothing_of_this_name\n"}},
+	))
+	defer srv.Close()
+	x := newBox(t, t.TempDir(), srv.URL+"/simple", "none")
+	_, err := x.b.Make(t.Context(), Spec{Env: Base, Image: "host", Requirements: asks("leaves", "sick")}, progress.Discard)
+	var lines []int
+	for _, n := range notice.For(err) {
+		if n.Code == "environment-import" {
+			lines = append(lines, n.Line)
+		}
+	}
+	if !slices.Equal(lines, []int{1, 2}) {
+		t.Errorf("%v", notice.For(err))
 	}
 }
