@@ -129,6 +129,9 @@ func (f *buildFailure) clash(s Spec, text string) {
 	}
 	if m := wheelForm.FindStringSubmatch(text); m != nil {
 		n := notice.Notice{Code: "environment-no-wheel", What: fmt.Sprintf("%s is only published as source code, or not for this kind of computer and this Python, in the version asked for", m[1]), Do: "name another version of it, leave out the version number, or put a finished file (.whl) of it into the folder and name it on that line as ./FILE.whl"}
+		if !s.AllowBuild {
+			n.Do += "; who trusts its author can have it built on this machine: sdists: allow in conjured.yaml"
+		}
 		f.notices = notice.List{s.at(m[1], n)}
 		return
 	}

@@ -251,14 +251,14 @@ func TestKeepSpec(t *testing.T) {
 func TestAdopt(t *testing.T) {
 	s := open(t)
 	for range 2 {
-		if err := s.Adopt("geo"); err != nil || !s.Imported("geo") {
+		if err := s.Adopt("geo", "Geo-1"); err != nil || !s.Imported("geo") || s.Foreign("geo") != "Geo-1" {
 			t.Errorf("%v", err)
 		}
 	}
-	if err := s.Disown("geo"); err != nil || s.Imported("geo") {
+	if err := s.Disown("geo"); err != nil || s.Imported("geo") || s.Foreign("geo") != "" {
 		t.Errorf("%v", err)
 	}
-	if err := s.Adopt("../x"); err == nil {
+	if err := s.Adopt("../x", "x"); err == nil {
 		t.Error("a name that leaves the directory was taken")
 	}
 }

@@ -77,16 +77,25 @@ func (s *Store) Held(env Name) string {
 	return strings.TrimSpace(string(b))
 }
 
-// Adopt remembers that env came with a history from elsewhere: nobody's folder asks for
-// it, and yet it stays. Disown forgets that.
-func (s *Store) Adopt(env Name) error {
-	if err := env.Check(); err != nil || s.Imported(env) {
+// Adopt remembers that env came with a history from elsewhere, where it was called display:
+// nobody's folder asks for it, and yet it stays. Disown forgets that.
+func (s *Store) Adopt(env Name, display string) error {
+	if err := env.Check(); err != nil || s.Imported(env) && s.Foreign(env) == display {
 		return err
 	}
 	if err := mkdir(s.labelDir(env), 0o755); err != nil {
 		return fmt.Errorf("cannot adopt %s: %w", env, err)
 	}
-	return s.write(filepath.Join(s.labelDir(env), foreign), nil, 0o644)
+	return s.write(filepath.Join(s.labelDir(env), foreign), []byte(display+"\n"), 0o644)
+}
+
+// Foreign is what env was called where it came from; "" when that is not known.
+func (s *Store) Foreign(env Name) string {
+	b, err := readSmall(filepath.Join(s.labelDir(env), foreign))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }
 
 // Disown forgets that env came from elsewhere.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -103,7 +104,11 @@ func printEnvironments(out io.Writer, envs []api.Environment) error {
 		if e.Generation != "" {
 			generation, made = e.Generation, e.Created.Local().Format("2006-01-02 15:04")
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", nameWords(e), audience(e), generation, e.Python, e.Packages, made)
+		packages := "-"
+		if e.Packages > 0 {
+			packages = strconv.Itoa(e.Packages)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", nameWords(e), audience(e), generation, dash(e.Python), packages, made)
 	}
 	if err := w.Flush(); err != nil {
 		return err

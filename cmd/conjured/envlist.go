@@ -31,7 +31,9 @@ func (b *box) Environments(ctx context.Context) ([]api.Environment, error) {
 	}
 	out := []api.Environment{}
 	for _, l := range listed {
-		out = append(out, environmentOf(l))
+		e := environmentOf(l)
+		e.Display = b.store.Foreign(l.Env)
+		out = append(out, e)
 	}
 	for _, w := range wanted {
 		i := slices.IndexFunc(out, func(e api.Environment) bool { return e.Name == w.Name })

@@ -135,7 +135,7 @@ func (b *box) withImported(specs []custom.Spec) ([]custom.Spec, error) {
 	for _, n := range names {
 		asked := slices.ContainsFunc(specs, func(s custom.Spec) bool { return s.Name == string(n) })
 		if !asked && b.store.Imported(n) {
-			specs = append(specs, custom.Spec{Name: string(n)})
+			specs = append(specs, custom.Spec{Name: string(n), Display: b.store.Foreign(n)})
 		}
 	}
 	return specs, nil

@@ -67,7 +67,7 @@ func (im *importer) settle(ctx context.Context, e ImportedEnvironment, updates [
 	if e.Env != e.Display {
 		im.out.Notices = append(im.out.Notices, notice.Notice{
 			Code: "import-renamed", Severity: notice.SeverityInfo, What: fmt.Sprintf("%s is called %s here, in its branch and its tags", e.Display, e.Env),
-			Means: "people still see " + e.Display + " where names are shown", Do: "nothing",
+			Means: "people still see " + e.Display + " where names are shown", Do: "nothing to do",
 		})
 	}
 	for _, id := range []oid{spec, manifest} {

@@ -209,5 +209,8 @@ func (r *Registry) readSpec(ctx context.Context, env environments.Name) (environ
 	}
 	s, err := r.c.Read(ctx, env, files)
 	s.Env = env
+	if name := r.c.Store.Foreign(env); name != "" {
+		s.Display = name
+	}
 	return s, err
 }

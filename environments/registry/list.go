@@ -63,10 +63,12 @@ func (r *Registry) waiting(env environments.Name) *Outcome {
 	o := Outcome{Env: string(env), Did: Waiting, Generation: next.Number}
 	o.compare(now, next, shown(next))
 	n, waits := r.waits(now, next, o)
-	if !waits {
+	switch {
+	case waits:
+		o.add(n)
+	case !r.c.Store.Imported(env): // the folder's wish is about to come into use by itself
 		return nil
 	}
-	o.add(n)
 	return &o
 }
 

@@ -137,9 +137,9 @@ func (r *Registry) waits(now, next environments.Generation, o Outcome) (notice.N
 	case now.Number == 0 && (next.Env == environments.Base || r.c.Policy != Never):
 		return notice.Notice{}, false
 	case r.c.Policy == Never:
-		because = "new packages come into use only when somebody says so (auto-promote: never)"
+		because = "new packages come into use only when somebody says so (auto_promote: never)"
 	case r.c.Policy == AddOnly && class != environments.AddOnly && class != environments.None:
-		because = "it does more than add packages (auto-promote: add-only)"
+		because = "it does more than add packages (auto_promote: add-only)"
 	default:
 		return notice.Notice{}, false
 	}

@@ -104,7 +104,7 @@ func (r *Registry) takeOver(ctx context.Context, from string) (history.Imported,
 		if slices.ContainsFunc(ws, func(w Wanted) bool { return w.Env == env }) {
 			continue
 		}
-		if err := r.c.Store.Adopt(env); err != nil {
+		if err := r.c.Store.Adopt(env, e.Display); err != nil {
 			return taken, err
 		}
 	}

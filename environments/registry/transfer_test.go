@@ -89,6 +89,9 @@ func TestK5_import(t *testing.T) {
 			t.Errorf("%s: %+v, %v of %v", l, p, err, labels)
 		}
 	}
+	if w := b.waiting("geo"); w == nil || w.Generation != labels["next"] || b.store.Foreign("geo") != "geo" {
+		t.Errorf("nobody would know that something waits: %+v", w)
+	}
 	recorded, err := b.git.Labels(t.Context(), "geo")
 	tags, _ := b.git.Tags(t.Context(), "geo")
 	if err != nil || len(tags) != 3 || recorded["current"] != tags[1].Name || recorded["exam"] != tags[0].Name {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/conjuring/conjured/gateway/desk"
 	"github.com/conjuring/conjured/notice"
+	"github.com/conjuring/conjured/progress"
 )
 
 func TestOwnPassword(t *testing.T) {
@@ -217,6 +218,21 @@ func TestNotices(t *testing.T) {
 	body, _ = v.post("/conjured/teach/act", "do", "dismiss "+id[1])
 	if strings.Contains(body, "pandsa") || !strings.Contains(body, "good to know") {
 		t.Error("the wrong notice was put away")
+	}
+}
+
+// What failed is told once: where a notice says it, the work that failed is not shown too.
+func TestFailureIsToldOnce(t *testing.T) {
+	s := newSite(t, three()...)
+	const what = "there is no package called pandsa"
+	s.class.notices = []notice.Notice{{Code: "pip", Severity: notice.SeverityError, What: what, Means: "the class works on", Do: "correct the name"}}
+	s.news.Progress(progress.Event{Job: "kernels", State: progress.Failed, Step: what})
+	s.news.Progress(progress.Event{Job: "image", State: progress.Failed, Step: "the disk is full"})
+	v := s.visitor("mara")
+	v.eventually("/conjured/teach", "The class works on")
+	b, _ := v.get("/conjured/teach")
+	if strings.Contains(b, `<p class="step">`+what) || !strings.Contains(strings.ToLower(b), `<p class="step">the disk is full`) {
+		t.Errorf("%s", b)
 	}
 }
 

@@ -117,7 +117,7 @@ func (r *room) look() {
 		s.notices = append(s.notices, told{n, noticeID(n)})
 	}
 	for _, e := range c.Progress.Newest() {
-		if e.State == progress.Running || e.State == progress.Failed && time.Since(e.Time) < time.Hour {
+		if e.State == progress.Running || e.State == progress.Failed && time.Since(e.Time) < time.Hour && !s.says(e.Step) {
 			s.jobs = append(s.jobs, e)
 		}
 	}
@@ -135,6 +135,11 @@ func (r *room) look() {
 		close(r.changed)
 	}
 	r.changed = make(chan struct{})
+}
+
+// says tells whether a notice has these words already, with what to do about it.
+func (s *scene) says(what string) bool {
+	return slices.ContainsFunc(s.notices, func(n told) bool { return n.What == what })
 }
 
 // lookAtPackages takes the last answer where there is none now.
