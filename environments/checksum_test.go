@@ -226,3 +226,26 @@ func TestChecksums_allowed(t *testing.T) {
 		}
 	}
 }
+
+// A kernel's own packages are known by the class's lock; one of them that a line has a
+// checksum for is only the file that it means, also when the class has another one.
+func TestChecksums_kernel(t *testing.T) {
+	kernel := wheeltest.Wheel{Name: "ipykernel", Version: "1", Requires: []string{"comm"}}
+	plain := wheeltest.Wheel{Name: "comm", Version: "2"}
+	older := wheeltest.Wheel{Name: "comm", Version: "2", Tag: "py2.py3-none-any"}
+	srv := httptest.NewServer(wheeltest.Serve(kernel, plain, older))
+	defer srv.Close()
+	x := newBox(t, t.TempDir(), srv.URL+"/simple", "none")
+	a, b := "sha256:"+plain.SHA256(), "sha256:"+older.SHA256()
+	x.b.c.LabLock = []byte("comm==2 \\\n    --hash=" + a + " \\\n    --hash=" + b + "\nipykernel==1 \\\n    --hash=sha256:" + kernel.SHA256() + "\n")
+	for _, hash := range []string{a, b} {
+		m, _, err := x.b.Resolve(t.Context(), Spec{Env: "geo", Image: "host", Requirements: summed("comm==2 " + hash), Strict: true}, ResolveOptions{}, progress.Discard)
+		if got := hashesOf(m, "comm"); err != nil || len(m.Packages) != 2 || !slices.Equal(got, []string{hash}) {
+			t.Errorf("%v %v", got, notice.For(err))
+		}
+	}
+	m, _, err := x.b.Resolve(t.Context(), Spec{Env: Base, Image: "host", Core: x.b.c.LabLock, Requirements: summed("comm==2 " + b)}, ResolveOptions{}, progress.Discard)
+	if got := hashesOf(m, "comm"); err != nil || !slices.Equal(got, []string{b}) || len(hashesOf(m, "ipykernel")) != 1 {
+		t.Errorf("%v %v", got, notice.For(err))
+	}
+}
