@@ -22,6 +22,12 @@ const tailLines = 400
 // longestLine bounds what is held back for the end of a line, in bytes.
 const longestLine = 8 << 10
 
+// output is one of the streams that a step writes to: they are cut independently.
+type output struct {
+	vertex ocidigest.Digest
+	stream int // 1 or 2
+}
+
 // watcher turns what BuildKit says into progress. One goroutine owns it.
 type watcher struct {
 	sink     progress.Sink
@@ -31,8 +37,8 @@ type watcher struct {
 	vertices map[ocidigest.Digest]*client.Vertex
 	order    []ocidigest.Digest
 	lines    []string
-	partial  map[ocidigest.Digest]string // output that has not come to the end of its line
-	failed   string                      // name of the step that failed, "[base 3/4] RUN make"
+	partial  map[output]string // what has not come to the end of its line
+	failed   string            // name of the step that failed, "[base 3/4] RUN make"
 	step     string
 	done     int64
 	total    int64
@@ -41,7 +47,7 @@ type watcher struct {
 func newWatcher(job solve, expected map[string]float64, sink progress.Sink) *watcher {
 	return &watcher{
 		sink: sink, stage: job.stage, expected: expected, took: map[string]float64{},
-		vertices: map[ocidigest.Digest]*client.Vertex{}, partial: map[ocidigest.Digest]string{},
+		vertices: map[ocidigest.Digest]*client.Vertex{}, partial: map[output]string{},
 	}
 }
 
@@ -67,12 +73,13 @@ func (w *watcher) take(s *client.SolveStatus) {
 		w.tell("")
 	}
 	for _, l := range s.Logs {
-		for line := range strings.Lines(w.partial[l.Vertex] + string(l.Data)) {
+		from := output{l.Vertex, l.Stream}
+		for line := range strings.Lines(w.partial[from] + string(l.Data)) {
 			if !strings.HasSuffix(line, "\n") && len(line) < longestLine {
-				w.partial[l.Vertex] = line
+				w.partial[from] = line
 				break
 			}
-			w.partial[l.Vertex] = ""
+			w.partial[from] = ""
 			w.print(line)
 		}
 	}

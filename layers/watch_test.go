@@ -38,17 +38,18 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
-// BuildKit cuts output where it likes, and mixes that of several steps.
+// BuildKit cuts output where it likes, and mixes that of several steps and streams.
 func TestWatcherLines(t *testing.T) {
 	w := newWatcher(solve{stage: "core"}, nil, progress.Discard)
-	send := func(v ocidigest.Digest, text string) {
-		w.take(&client.SolveStatus{Logs: []*client.VertexLog{{Vertex: v, Data: []byte(text)}}})
+	send := func(v ocidigest.Digest, stream int, text string) {
+		w.take(&client.SolveStatus{Logs: []*client.VertexLog{{Vertex: v, Stream: stream, Data: []byte(text)}}})
 	}
-	send("a", "E: Unable to loc")
-	send("b", "other\n")
-	send("a", "ate package x\nE: Version")
-	send("a", " '1' for 'y' was not found")
-	want := []string{"other", "E: Unable to locate package x", "E: Version '1' for 'y' was not found"}
+	send("a", 2, "E: Unable to loc")
+	send("b", 2, "other\n")
+	send("a", 1, "Building dependency tree...\n")
+	send("a", 2, "ate package x\nE: Version")
+	send("a", 2, " '1' for 'y' was not found")
+	want := []string{"other", "Building dependency tree...", "E: Unable to locate package x", "E: Version '1' for 'y' was not found"}
 	if d := cmp.Diff(want, w.tail()); d != "" {
 		t.Error(d)
 	}
