@@ -106,11 +106,15 @@ type EnvChanges struct {
 	Upgraded   []EnvChange `json:"upgraded,omitempty"`
 	Downgraded []EnvChange `json:"downgraded,omitempty"`
 	Rebuilt    []EnvChange `json:"rebuilt,omitempty"` // the same version, built again
+
+	// Variables are those of the teacher's files whose value differs. Their engine is
+	// "variable"; From and To are values.
+	Variables []EnvChange `json:"variables,omitempty"`
 }
 
-// Count is how many packages differ.
+// Count is how many packages and variables differ.
 func (c EnvChanges) Count() int {
-	return len(c.Added) + len(c.Removed) + len(c.Upgraded) + len(c.Downgraded) + len(c.Rebuilt)
+	return len(c.Added) + len(c.Removed) + len(c.Upgraded) + len(c.Downgraded) + len(c.Rebuilt) + len(c.Variables)
 }
 
 // EnvChange is one package that differs.
@@ -151,6 +155,7 @@ type EnvShown struct {
 	Environment Environment   `json:"environment"`
 	Generation  EnvGeneration `json:"generation"`
 	Packages    []EnvPackage  `json:"packages"`
+	Variables   []string      `json:"variables,omitempty"` // NAME=value, that its kernels have
 }
 
 // EnvPackage is one package of an exact list.
@@ -194,6 +199,10 @@ type EnvPlace struct {
 	Mount      string `json:"mount"` // where containers see it
 	Path       string `json:"path"`  // of the generation, below Root and Mount
 	Conda      bool   `json:"conda"` // it is a prefix of conda's
+
+	Variables []string `json:"variables,omitempty"` // NAME=value, that its kernels have beside what all have
+	Unset     []string `json:"unset,omitempty"`     // names that they do not have
+	Dirs      []string `json:"path,omitempty"`      // that stand behind its bin in PATH, as containers see them
 }
 
 // EnvLogEntry is one line of the history.

@@ -162,16 +162,3 @@ func (a *asking) environmentFile(file string, root *yaml.Node) {
 		}
 	}
 }
-
-// variables names what kernels would have in their environment with conda and have not here.
-func (a *asking) variables(file string, k, v *yaml.Node) {
-	var names []string
-	for n := range pairs(v) {
-		names = append(names, n.Value)
-	}
-	if len(names) == 0 {
-		return
-	}
-	a.warn("environment-variables", file, k.Line, fmt.Sprintf("%s line %d sets variables for this kernel: %s", file, k.Line, short(strings.Join(names, ", "))),
-		"they are not set; the packages are there", "set them in the notebook (os.environ), or for everybody in "+OverrideYML)
-}

@@ -88,6 +88,9 @@ func (h fingerprint) spec(s Spec) {
 	if s.Strict {
 		h.add("option", "strict")
 	}
+	for _, v := range s.Variables { // none writes nothing: what a folder was before stays what it is
+		h.add("variable", v.Assignment())
+	}
 }
 
 func (r *reader) fingerprint() Fingerprints {

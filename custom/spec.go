@@ -3,6 +3,8 @@ package custom
 import (
 	"maps"
 	"slices"
+
+	"github.com/conjuring/conjured/environments/variables"
 )
 
 // Spec is what the folder asks for in one environment. Names that differ only in how
@@ -17,6 +19,7 @@ type Spec struct {
 	Conda      []CondaLine
 	Pip        []Requirement // requirements.txt, what it names, and the pip part of an environment file
 	Wheels     []Entry       // local wheels, Path relative to the folder
+	Variables  []Variable    // that its kernels have, by name; of two files the later one counts
 	AllowBuild bool          // packages without a wheel may be built
 	Pre        bool          // unfinished versions of pip's packages will do
 	Strict     bool          // of pip's packages nothing is installed without a checksum, but what the class itself needs
@@ -31,6 +34,9 @@ type CondaLine struct {
 	Hash string // sha256: or md5: and hex, of the package's archive; "" for any
 }
 
+// Variable is one line that sets a variable for an environment's kernels.
+type Variable = variables.Variable
+
 // Environments is every environment that the folder asks for: "base" first, which is
 // always there, then the others by name.
 func (f *Folder) Environments() []Spec {
@@ -40,7 +46,7 @@ func (f *Folder) Environments() []Spec {
 	out := slices.Clone(f.specs)
 	for i, s := range out {
 		s.Students, s.Channels, s.Conda = slices.Clone(s.Students), slices.Clone(s.Channels), slices.Clone(s.Conda)
-		s.Pip, s.Wheels, s.Files = slices.Clone(s.Pip), slices.Clone(s.Wheels), slices.Clone(s.Files)
+		s.Pip, s.Wheels, s.Files, s.Variables = slices.Clone(s.Pip), slices.Clone(s.Wheels), slices.Clone(s.Files), slices.Clone(s.Variables)
 		out[i] = s
 	}
 	return out

@@ -150,11 +150,6 @@ func TestNamesOfEnvironments(t *testing.T) {
 	}
 }
 
-func TestEnvironmentVariablesAreNamed(t *testing.T) {
-	_, l := read(t, files{"environment.yml": "channels: [conda-forge]\nvariables:\n  GEO: x\n"}, Options{})
-	wantNotice(t, l, sevWarn, "environment-variables", "environment.yml", 2)
-}
-
 func TestFingerprintOfBaseIsWhole(t *testing.T) {
 	of := func(env, geo string) Fingerprints {
 		f, l := read(t, files{"environment.yml": "channels: [conda-forge]\ndependencies: [" + env + "]\n", "environment-geo.yml": "channels: [conda-forge]\ndependencies: [" + geo + "]\n"}, Options{})

@@ -19,7 +19,6 @@ import tempfile
 import time
 from typing import TypedDict
 
-EACH, ALL = 15.0, 60.0  # seconds
 FILE, MEMORY = 1 << 18, 1 << 30  # bytes that a script may write to one file, and have
 
 # $1 is the script. What it prints is for nobody, and how it ends does not matter to conda.
@@ -29,11 +28,12 @@ SHELL = 'exec 3>&1\n. "$1" >/dev/null 2>&1 3>&-\n/usr/bin/env -0 >&3\n'
 class Job(TypedDict):
     scripts: list[str]  # absolute paths, in order
     env: dict[str, str]  # to begin with
+    seconds: float  # that one script may take; all together four times as many
 
 
 def limit() -> None:
     """In the child, before the shell: what it and its children may use."""
-    for what, most in ((resource.RLIMIT_FSIZE, FILE), (resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CPU, int(EACH)), (resource.RLIMIT_CORE, 0)):
+    for what, most in ((resource.RLIMIT_FSIZE, FILE), (resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(what, (most, most))
 
 
@@ -45,7 +45,7 @@ def text(value: bytes) -> str:
         return "\0"
 
 
-def one(script: str, env: dict[str, str], seconds: float) -> tuple[dict[str, str], str]:
+def one(script: str, env: dict[bytes, bytes], seconds: float) -> tuple[dict[bytes, bytes], str]:
     """The variables after a script, and "", or those before it and why it did not work."""
     bash = "/bin/bash"
     shell = [bash, "--noprofile", "--norc"] if os.path.exists(bash) else ["/bin/sh"]
@@ -69,17 +69,18 @@ def one(script: str, env: dict[str, str], seconds: float) -> tuple[dict[str, str
     if why or not dump.endswith(b"\0"):
         return env, why or "end %d" % code
     pairs = (line.partition(b"=") for line in dump[:-1].split(b"\0"))
-    return {text(name): text(value) for name, _, value in pairs}, ""
+    return {name: value for name, _, value in pairs if name}, ""
 
 
 def main() -> None:
     job: Job = json.loads(sys.argv[1])
-    env, end = dict(job["env"]), time.monotonic() + ALL
+    env = {name.encode(): value.encode() for name, value in job["env"].items()}
+    end = time.monotonic() + 4 * job["seconds"]
     for script in job["scripts"]:
         left = end - time.monotonic()
-        env, why = one(script, env, min(left, EACH)) if left > 0 else (env, "time")
+        env, why = one(script, env, min(left, job["seconds"])) if left > 0 else (env, "time")
         print("conjured: " + json.dumps({"script": script, "why": why}), flush=True)
-    print("conjured: " + json.dumps({"env": env}), flush=True)
+    print("conjured: " + json.dumps({"env": {text(name): text(value) for name, value in env.items()}}), flush=True)
 
 
 if __name__ == "__main__":

@@ -18,14 +18,16 @@ import (
 var activateScript string
 
 const (
-	// maxScriptsTime is more than activate.py takes when every script is stopped by it.
-	maxScriptsTime = 2 * time.Minute
+	// scriptTime is how long a script may take, and runTime more than activate.py takes
+	// when it stops some: most need a hundredth of a second.
+	scriptTime = 15 * time.Second
+	runTime    = 2 * time.Minute
 
 	// nobodysHome is the home of whoever runs the scripts. A value that names it would
 	// be another one for each student.
 	nobodysHome = "/tmp/home-of-nobody"
 
-	plainPath = "/usr/local/bin:/usr/bin:/bin"
+	plainPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
 // activated is one line of activate.py. Scripts may have written it themselves: nothing
@@ -48,7 +50,8 @@ func (b *Builder) runScripts(ctx context.Context, s Spec, g Generation, a *activ
 	job := struct {
 		Scripts []string          `json:"scripts"`
 		Env     map[string]string `json:"env"`
-	}{Env: before}
+		Seconds float64           `json:"seconds"`
+	}{Env: before, Seconds: b.patience.Seconds()}
 	for _, f := range a.scripts {
 		job.Scripts = append(job.Scripts, filepath.Join(gen, f))
 	}
@@ -56,7 +59,7 @@ func (b *Builder) runScripts(ctx context.Context, s Spec, g Generation, a *activ
 	if err != nil {
 		return err
 	}
-	timed, cancel := context.WithTimeout(ctx, maxScriptsTime)
+	timed, cancel := context.WithTimeout(ctx, runTime)
 	defer cancel()
 	var out tail
 	_, err = b.c.Runner.Run(timed, Command{

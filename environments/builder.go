@@ -57,6 +57,8 @@ type Builder struct {
 	// upgraded holds the manifests of upgrades that are not built yet, by the digest of
 	// their spec: one that turns out not to work is not what the spec means.
 	upgraded map[string]string
+
+	patience time.Duration // with one script of a package
 }
 
 // New checks c.
@@ -80,7 +82,7 @@ func New(c Config) (*Builder, error) {
 		}
 	}
 	c.Runner = newBounded(c.Runner, c.Store)
-	return &Builder{c: c, turn: make(chan struct{}, 1), upgraded: map[string]string{}}, nil
+	return &Builder{c: c, turn: make(chan struct{}, 1), upgraded: map[string]string{}, patience: scriptTime}, nil
 }
 
 // begun waits for the Builder's turn. Call what it gives when the work is over.

@@ -17,7 +17,7 @@ type Class string
 const (
 	None    Class = "none"     // the same packages
 	AddOnly Class = "add-only" // nothing that is there changes: running kernels may get it
-	Patch   Class = "patch"    // small changes of version or build: a new kernel gets it
+	Patch   Class = "patch"    // small changes of version or build, and variables: a new kernel gets it
 	Major   Class = "major"    // another Python, a package gone, a big step of a version
 	Restart Class = "system"   // the system's own packages: everything restarts
 )
@@ -42,6 +42,9 @@ type Changes struct {
 	Rebuilt    []Change `json:"rebuilt,omitempty"`  // the same version in other files, or from another engine
 	Python     *Change  `json:"python,omitempty"`   // nil: the same interpreter
 	Platform   *Change  `json:"platform,omitempty"` // nil: the same
+
+	// Variables are those of the teacher's files whose value differs, by name.
+	Variables []Change `json:"variables,omitempty"`
 }
 
 // Diff compares two manifests. A package that goes from one engine to another is one
@@ -73,6 +76,7 @@ func Diff(from, to Manifest) Changes {
 	if from.Platform != to.Platform {
 		c.Platform = &Change{Name: "platform", From: from.Platform, To: to.Platform}
 	}
+	c.Variables = differing(from.Variables, to.Variables)
 	for _, l := range [][]Change{c.Added, c.Removed, c.Upgraded, c.Downgraded, c.Rebuilt} {
 		slices.SortFunc(l, func(a, b Change) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind)) })
 	}
@@ -150,7 +154,7 @@ func (c Changes) Class() Class {
 	case c.Python != nil, c.Platform != nil, len(c.Removed) > 0,
 		slices.ContainsFunc(c.Upgraded, big), slices.ContainsFunc(c.Downgraded, big):
 		return Major
-	case len(c.Upgraded) > 0, len(c.Downgraded) > 0, len(c.Rebuilt) > 0:
+	case len(c.Upgraded) > 0, len(c.Downgraded) > 0, len(c.Rebuilt) > 0, len(c.Variables) > 0:
 		return Patch
 	case len(c.Added) > 0:
 		return AddOnly
@@ -183,6 +187,11 @@ func (c Changes) Sentence(display string) string {
 	say(c.Upgraded, "gets a newer version of %s")
 	say(c.Downgraded, "gets an older version of %s")
 	say(c.Rebuilt, "gets another build of %s")
+	if n := len(c.Variables); n == 1 {
+		did = append(did, "gets another value of the variable "+c.Variables[0].Name)
+	} else if n > 1 {
+		did = append(did, fmt.Sprintf("gets other values of %d variables", n))
+	}
 	switch c.Class() {
 	case None:
 		return "nothing changes in " + display

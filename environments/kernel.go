@@ -86,6 +86,9 @@ func (s *Store) kernelFiles(k Kernel) (map[string][]byte, error) {
 	if language == "" {
 		spec.Env, spec.Interrupt, spec.Metadata = own.Env, own.Interrupt, own.Metadata
 		spec.Language = own.Language
+		if spec.Metadata == nil { // as the kernel of R: Jupyter does not take null for none
+			spec.Metadata = map[string]any{}
+		}
 	}
 	if spec.Language == "" {
 		spec.Language = argv[0]

@@ -93,7 +93,7 @@ func TestE5_setKernels(t *testing.T) {
 	}
 	want := kernelSpec{
 		Argv:    []string{LaunchPath, "base@current", "R", "--slave", "--args", "{connection_file}"},
-		Display: "stats", Language: "R", Interrupt: "message",
+		Display: "stats", Language: "R", Interrupt: "message", Metadata: map[string]any{}, // Jupyter takes no null
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

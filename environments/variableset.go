@@ -179,3 +179,27 @@ func cutVariables(text string) (out []string, rest string, err error) {
 	}
 	return out, text[:at], nil
 }
+
+// differing gives the variables that two manifests do not have alike.
+func differing(from, to []string) []Change {
+	old, arriving := map[string]string{}, map[string]string{}
+	for _, v := range from {
+		name, value, _ := strings.Cut(v, "=")
+		old[name] = value
+	}
+	for _, v := range to {
+		name, value, _ := strings.Cut(v, "=")
+		arriving[name] = value
+	}
+	var out []Change
+	names := append(sortedKeys(old), sortedKeys(arriving)...)
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		was, had := old[name]
+		is, has := arriving[name]
+		if was != is || had != has {
+			out = append(out, Change{Name: name, From: was, To: is})
+		}
+	}
+	return out
+}

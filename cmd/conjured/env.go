@@ -195,6 +195,13 @@ func printShown(out io.Writer, s *api.EnvShown) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\n", p.Name, version, sourceWords(p))
 	}
+	if len(s.Variables) > 0 {
+		fmt.Fprintf(w, "\nVARIABLE\tVALUE\n")
+	}
+	for _, v := range s.Variables {
+		name, value, _ := strings.Cut(v, "=")
+		fmt.Fprintf(w, "%s\t%s\n", name, value)
+	}
 	return w.Flush()
 }
 

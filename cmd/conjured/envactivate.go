@@ -15,6 +15,7 @@ import (
 
 	"github.com/conjuring/conjured/api"
 	"github.com/conjuring/conjured/engine"
+	"github.com/conjuring/conjured/environments"
 )
 
 // activation are the flags of env activate.
@@ -141,8 +142,8 @@ func activeSpec(at api.EnvPlace, command []string, tty bool) engine.Spec {
 		}
 	}
 	inside := path.Join(at.Mount, at.Path)
+	set := environments.VariableSet{Set: at.Variables, Unset: at.Unset, Path: at.Dirs}
 	env := []string{
-		"PATH=" + inside + "/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/tmp/home", "PYTHONNOUSERSITE=1", "PYTHONDONTWRITEBYTECODE=1", "VIRTUAL_ENV=" + inside, "PS1=(" + at.Env + `) \w \$ `,
 	}
 	if at.Conda {
@@ -151,6 +152,7 @@ func activeSpec(at api.EnvPlace, command []string, tty bool) engine.Spec {
 	if t := os.Getenv("TERM"); tty && t != "" {
 		env = append(env, "TERM="+t)
 	}
+	env = set.Environ(inside+"/bin", env...)
 	return engine.Spec{
 		Image: at.Image, Entrypoint: command[:1], Cmd: command[1:], Env: env, User: nobody, WorkDir: "/tmp/home",
 		Hostname: hostName(at.Env), Network: "none", Tty: tty, ReadOnly: true, Init: true, Pids: 512,

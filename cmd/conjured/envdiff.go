@@ -74,6 +74,7 @@ func printCompared(out io.Writer, c api.EnvCompared) error {
 		{"newer", c.Changes.Upgraded},
 		{"older", c.Changes.Downgraded},
 		{"rebuilt", c.Changes.Rebuilt},
+		{"set", c.Changes.Variables},
 	} {
 		for _, x := range part.changes {
 			size := "-"

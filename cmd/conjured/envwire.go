@@ -252,10 +252,17 @@ func (b *box) look(ctx context.Context, v api.EnvVerb, e api.Environment, ref st
 	if err != nil {
 		return api.EnvReply{}, err
 	}
+	set, err := b.store.Variables(g)
 	if v == api.EnvShow {
-		return api.EnvReply{Shown: b.withChecksums(ctx, shownOf(e, g), g)}, nil
+		shown := b.withChecksums(ctx, shownOf(e, g), g)
+		shown.Variables = set.Set // none where they are damaged: verify says so
+		return api.EnvReply{Shown: shown}, nil
+	}
+	if err != nil {
+		return api.EnvReply{}, err
 	}
 	return api.EnvReply{Place: &api.EnvPlace{
+		Variables: set.Set, Unset: set.Unset, Dirs: set.Path,
 		Env: e.Name, Display: e.Display, Generation: g.Number, Image: b.imageFor(ctx, g),
 		Root: b.store.Root(), Mount: environmentMount, Path: g.Path(), Conda: hasKind(g.Manifest, environments.Conda),
 	}}, nil

@@ -38,6 +38,9 @@ func changesOf(c environments.Changes) api.EnvChanges {
 		Class: string(c.Class()), Added: changeList(c.Added), Removed: changeList(c.Removed),
 		Upgraded: changeList(c.Upgraded), Downgraded: changeList(c.Downgraded), Rebuilt: changeList(c.Rebuilt),
 	}
+	for _, v := range c.Variables {
+		out.Variables = append(out.Variables, api.EnvChange{Name: v.Name, From: v.From, To: v.To, Engine: "variable"})
+	}
 	// The interpreter stands in no list of pip's; a person looks for it first.
 	if c.Python != nil {
 		p := api.EnvChange{Name: "python", From: c.Python.From, To: c.Python.To, Engine: "system"}

@@ -104,6 +104,9 @@ func arriving(c environments.Changes) []environments.Change {
 	if len(out) == 0 && len(c.Rebuilt) > 0 {
 		out = append(out, environments.Change{Name: c.Rebuilt[0].Name, To: c.Rebuilt[0].To})
 	}
+	if n := len(c.Variables); len(out) == 0 && n > 0 {
+		out = append(out, environments.Change{Name: "the new values of " + plural(n, "variable")})
+	}
 	return out
 }
 

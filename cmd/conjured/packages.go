@@ -108,7 +108,7 @@ func (b *box) wantedBy(ctx context.Context, s appliance.Setup) ([]registry.Wante
 func (b *box) specOf(s custom.Spec, image string) environments.Spec {
 	out := environments.Spec{
 		Env: environments.Name(s.Name), Display: s.Display, Python: s.Python, Channels: s.Channels,
-		AllowBuild: s.AllowBuild, Pre: s.Pre, Strict: s.Strict, Image: image,
+		Variables: s.Variables, AllowBuild: s.AllowBuild, Pre: s.Pre, Strict: s.Strict, Image: image,
 	}
 	if out.Env == environments.Base {
 		out.Core = b.lock
