@@ -143,3 +143,37 @@ func TestPack(t *testing.T) {
 	}
 	sane(t, r)
 }
+
+// What was moved aside goes but for the newest; their numbers go on. What only looks like
+// it stays.
+func TestDropAside(t *testing.T) {
+	r := open(t)
+	for range 4 {
+		if _, err := r.Restore(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{".broken-x", ".broken-07", ".lock"} {
+		if err := os.WriteFile(r.c.Dir+name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said, bytes, err := r.DropAside(t.Context(), 2, true)
+	if err != nil || said != 2 || bytes == 0 {
+		t.Errorf("%d, %d, %v", said, bytes, err)
+	}
+	if did, same, err := r.DropAside(t.Context(), 2, false); err != nil || did != said || same != bytes {
+		t.Errorf("%d, %d, %v", did, same, err)
+	}
+	if _, err := r.Restore(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(r.c.Dir + ".*")
+	for i := range left {
+		left[i] = filepath.Ext(left[i])
+	}
+	if d := cmp.Diff([]string{".broken-07", ".broken-3", ".broken-4", ".broken-5", ".broken-x", ".lock"}, left); err != nil || d != "" {
+		t.Errorf("%v %s", err, d)
+	}
+	sane(t, r)
+}

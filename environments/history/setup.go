@@ -3,7 +3,6 @@ package history
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -97,17 +96,19 @@ func (r *Repository) moveAside() error {
 	if _, err := os.Lstat(r.c.Dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	for i := 1; ; i++ {
-		to := fmt.Sprintf("%s.broken-%d", r.c.Dir, i)
-		if _, err := os.Lstat(to); err == nil {
-			continue
-		}
-		r.c.Log.Warn("the history is damaged and was moved aside", "to", to)
-		if err := os.Rename(r.c.Dir, to); err != nil {
-			return err
-		}
-		return syncDir(filepath.Dir(r.c.Dir))
+	before, err := r.aside()
+	if err != nil {
+		return err
 	}
+	to := r.asidePath(1)
+	if len(before) > 0 { // what was moved later has the higher number, also when older ones are gone
+		to = r.asidePath(before[len(before)-1] + 1)
+	}
+	r.c.Log.Warn("the history is damaged and was moved aside", "to", to)
+	if err := os.Rename(r.c.Dir, to); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(r.c.Dir))
 }
 
 // tidyBeside removes a repository that was being made.
