@@ -26,7 +26,7 @@ const (
 	EnvReset    EnvVerb = "reset"    // Names: the list in use, built anew from the store
 	EnvActivate EnvVerb = "activate" // Names[0], Ref: Place; the caller runs the container
 	EnvVerify   EnvVerb = "verify"   // Names or all
-	EnvGC       EnvVerb = "gc"       // removes what nobody needs any more
+	EnvGC       EnvVerb = "gc"       // DryRun: removes what nobody needs any more: Freed
 	EnvLog      EnvVerb = "log"      // Names[0] or none, Lines: Log
 	EnvImport   EnvVerb = "import-gitenv"
 	EnvExport   EnvVerb = "export-gitenv"
@@ -49,6 +49,7 @@ type EnvRequest struct {
 	Offline  bool     `json:"offline,omitempty"`  // use what the box has, and nothing else
 	Path     string   `json:"path,omitempty"`     // of a repository on the daemon's machine, absolute
 	Lines    int      `json:"lines,omitempty"`    // of the log; 0 is a screen full
+	DryRun   bool     `json:"dry_run,omitempty"`  // say what would be done, and do nothing
 }
 
 // EnvReply is what came of a verb. Only the part that the verb speaks of is there.
@@ -58,7 +59,16 @@ type EnvReply struct {
 	Shown    *EnvShown       `json:"shown,omitempty"`
 	Place    *EnvPlace       `json:"place,omitempty"`
 	Log      []EnvLogEntry   `json:"log,omitempty"`
+	Freed    []EnvFreed      `json:"freed,omitempty"`
 	Notices  []notice.Notice `json:"notices,omitempty"` // about no environment in particular
+}
+
+// EnvFreed is what was, or with DryRun would be, removed of one kind: generations,
+// resolutions, conda-packages, wheels, index-packages, scratch, old-histories.
+type EnvFreed struct {
+	Kind  string `json:"kind"`
+	Count int    `json:"count"`
+	Bytes int64  `json:"bytes"` // that the disk gets back
 }
 
 // EnvDid says in a word what became of one environment.
@@ -79,6 +89,7 @@ const (
 	EnvWasReset   EnvDid = "reset"
 	EnvVerified   EnvDid = "verified"
 	EnvRemoved    EnvDid = "removed"
+	EnvRemovable  EnvDid = "removable" // nobody needs it; it was only looked at
 	EnvRepaired   EnvDid = "repaired"
 	EnvImported   EnvDid = "imported"
 	EnvExported   EnvDid = "exported"
@@ -178,7 +189,8 @@ type EnvGeneration struct {
 	Python   string    `json:"python,omitempty"`
 	Packages int       `json:"packages,omitempty"`
 	Created  time.Time `json:"created,omitzero"`
-	ID       string    `json:"id,omitempty"` // sha256 of the exact list
+	Bytes    int64     `json:"bytes,omitempty"` // on the disk, without what older ones have too; 0 when not known
+	ID       string    `json:"id,omitempty"`    // sha256 of the exact list
 }
 
 // EnvWaiting is what was made, tested, and waits for somebody's approval.

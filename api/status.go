@@ -87,7 +87,7 @@ type Environment struct {
 	Python      string          `json:"python,omitempty"`
 	Packages    int             `json:"packages,omitempty"`
 	Created     time.Time       `json:"created"`
-	Bytes       int64           `json:"bytes,omitempty"` // of all generations, files that they share counted once; 0 when not known
+	Bytes       int64           `json:"bytes,omitempty"` // of all generations on the disk; files that they share, also with base, count once; 0 when not known
 	Labels      map[string]int  `json:"labels,omitempty"`
 	Tags        []string        `json:"tags,omitempty"` // oldest first
 	Generations []EnvGeneration `json:"generations,omitempty"`

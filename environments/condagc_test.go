@@ -69,7 +69,7 @@ func TestGCForgetsUnusedCondaPackages(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := storedConda(t, s)
-	if _, err := s.GC(t.Context(), 3); err != nil {
+	if _, err := s.Collect(t.Context(), Roots{Known: true}); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(before, storedConda(t, s)); d != "" {
@@ -78,7 +78,7 @@ func TestGCForgetsUnusedCondaPackages(t *testing.T) {
 	if err := os.Rename(ok+".away", ok); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.GC(t.Context(), 3); err != nil {
+	if _, err := s.Collect(t.Context(), Roots{Known: true}); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(want, storedConda(t, s)); d != "" {

@@ -21,6 +21,7 @@
 //	store/uv, store/wheel   uv's cache, and the teacher's own wheels by hash
 //	store/conda             conda's packages unpacked, archives, lists: condastore.py
 //	store/resolved          manifests by the hash of what was asked for
+//	store/size/ENV/N        the files of a generation, counted once: size.go
 //	store/work              scratch of the build that runs now
 //
 // Invariants:

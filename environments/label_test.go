@@ -194,7 +194,7 @@ func TestGCHonoursPinsAndExports(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone, err := s.Collect(t.Context(), Roots{IDs: s.Exported()})
-	if d := cmp.Diff([]Collected{{Base, 1}, {Base, 4}}, gone); err != nil || d != "" {
+	if d := cmp.Diff([]Collected{{Base, 1}, {Base, 4}}, gone.Generations); err != nil || d != "" {
 		t.Errorf("%s %v", d, err)
 	}
 	if s.Spec(Base, 1) != nil || s.KeptTag(gs[0]) != "" || s.Spec(Base, 2) == nil {
@@ -213,7 +213,7 @@ func TestGCHonoursPinsAndExports(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone, err = s.Collect(t.Context(), Roots{})
-	if err != nil || len(gone) != 5 {
+	if err != nil || len(gone.Generations) != 5 {
 		t.Errorf("of a retired environment: %v, %v", gone, err)
 	}
 	if l, _ := s.List(); len(l) != 0 {

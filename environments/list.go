@@ -11,6 +11,7 @@ type Listed struct {
 	Env         Name               `json:"env"`
 	Retired     bool               `json:"retired,omitempty"` // nobody asks for it any more
 	Held        string             `json:"held,omitempty"`    // the manifest that somebody rolled back from
+	Bytes       int64              `json:"bytes,omitempty"`   // on the disk; what is shared with base or with one before it by name counts there
 	Generations []ListedGeneration `json:"generations"`       // oldest first, also incomplete ones
 }
 
@@ -24,6 +25,7 @@ type ListedGeneration struct {
 	Python   string    `json:"python,omitempty"`
 	Packages int       `json:"packages"`
 	Built    time.Time `json:"built,omitzero"`
+	Bytes    int64     `json:"bytes,omitempty"` // on the disk, without what older ones have too; 0 when not counted yet
 }
 
 // Shown is one generation with its packages, for people and scripts.
@@ -43,11 +45,19 @@ func (s *Store) List() ([]Listed, error) {
 	if err != nil {
 		return nil, err
 	}
+	costs, err := s.costs()
+	if err != nil {
+		return nil, err
+	}
 	out := []Listed{}
 	for _, env := range names {
 		l, err := s.list(env)
 		if err != nil {
 			return nil, err
+		}
+		for i, g := range l.Generations {
+			l.Generations[i].Bytes = costs[cost{env, g.Number}]
+			l.Bytes += l.Generations[i].Bytes
 		}
 		if len(l.Generations) > 0 { // else only its last number is left
 			out = append(out, l)

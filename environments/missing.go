@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -94,12 +92,4 @@ func (s *Store) holdsConda(p Package) (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// ignore drops the error that says that something is not there.
-func ignore(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }

@@ -172,7 +172,7 @@ func (s *Store) dropOrphans(env Name, r *Repaired) error {
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{s.specDir(env), s.tagDir(env), s.pinDir(env), s.inventoryDir(env)} {
+	for _, dir := range s.beside(env) {
 		es, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
@@ -34,6 +35,10 @@ type Store struct {
 
 	// free is how many bytes the disk has left. Tests make it small.
 	free func() (uint64, error)
+
+	counting  sync.Mutex // guards what follows
+	counted   map[cost]int64
+	countedOf string // which generations, and what was counted of them
 }
 
 // Open makes the directories that are missing. Mount is the absolute path at which

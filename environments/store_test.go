@@ -208,15 +208,17 @@ func TestGCKeepsLabelledLeasedAndNewest(t *testing.T) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.GC(t.Context(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff([]string{"base 3", "base 4"}, got); d != "" {
-		t.Error(d)
+	for _, dry := range []bool{true, false} { // what a dry run says comes true
+		got, err := s.Collect(t.Context(), Roots{Dry: dry})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff([]Collected{{Base, 3}, {Base, 4}}, got.Generations); d != "" {
+			t.Error(d)
+		}
 	}
 	f.Close()
-	if got, err = s.GC(t.Context(), 0); err != nil || !cmp.Equal(got, []string{"base 2"}) {
+	if got, err := s.Collect(t.Context(), Roots{}); err != nil || !cmp.Equal(got.Generations, []Collected{{Base, 2}}) {
 		t.Errorf("without the lease: %v, %v", got, err)
 	}
 }

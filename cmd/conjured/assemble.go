@@ -29,7 +29,7 @@ func assemble(ctx context.Context, s settings, p place, log *slog.Logger, stop c
 	b := &box{
 		settings: s, place: p, log: log, began: time.Now(), stopped: stop, news: &progress.Hub{},
 		shelf: &shelf{place: p, policy: s.customPolicy()}, board: &board{}, logins: newLogins(),
-		records: records{p.built()}, applying: make(chan struct{}, 1), feed: gateway.NewFeed(),
+		records: records{p.built()}, applying: make(chan struct{}, 1), uncounted: make(chan struct{}, 1), feed: gateway.NewFeed(),
 	}
 	for _, step := range []func(context.Context) error{
 		b.readRecipe, b.connect, b.openAccounts, b.openImages, b.openEnvironments, b.openOwner, b.openHub, b.openStatics, b.openDesk, b.openDoor,

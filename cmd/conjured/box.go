@@ -69,6 +69,8 @@ type box struct {
 	recipe   string                          // hash of the Dockerfile, the locks and the launcher in this program
 	serving  atomic.Pointer[appliance.Setup] // what this process has deployed
 	applying chan struct{}                   // one folder is read at a time
+
+	uncounted chan struct{} // says that there are generations that nobody has measured
 }
 
 // run answers until ctx ends, and then stops what this process runs. Containers stay;
@@ -94,6 +96,7 @@ func (b *box) run(ctx context.Context) error {
 		func() error { return b.statics.cache.Run(rest) },
 		func() error { b.watchFence(rest); return nil },
 		func() error { b.upkeep(rest); return nil },
+		func() error { b.countPackages(rest); return nil },
 	}
 	for _, s := range sockets {
 		parts = append(parts, func() error { return s.serve(rest) })

@@ -98,7 +98,7 @@ func (g *global) listOne(ctx context.Context, args []string) error {
 // printEnvironments is a table, and below it a line for each that waits or failed.
 func printEnvironments(out io.Writer, envs []api.Environment) error {
 	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tFOR\tGENERATION\tPYTHON\tPACKAGES\tMADE")
+	fmt.Fprintln(w, "NAME\tFOR\tGENERATION\tPYTHON\tPACKAGES\tMADE\tDISK")
 	for _, e := range envs {
 		made, generation := "not built", "-"
 		if e.Generation != "" {
@@ -108,7 +108,7 @@ func printEnvironments(out io.Writer, envs []api.Environment) error {
 		if e.Packages > 0 {
 			packages = strconv.Itoa(e.Packages)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", nameWords(e), audience(e), generation, dash(e.Python), packages, made)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", nameWords(e), audience(e), generation, dash(e.Python), packages, made, diskWords(e.Bytes))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -208,7 +208,7 @@ func printShown(out io.Writer, s *api.EnvShown) error {
 func printGenerations(out io.Writer, e api.Environment) error {
 	fmt.Fprintf(out, "%s, for %s\n", nameWords(e), audience(e))
 	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "GENERATION\tTAG\tLABELS\tPYTHON\tPACKAGES\tMADE")
+	fmt.Fprintln(w, "GENERATION\tTAG\tLABELS\tPYTHON\tPACKAGES\tMADE\tDISK")
 	for _, x := range e.Generations {
 		labels := slices.Clone(x.Labels)
 		if x.Pinned {
@@ -218,7 +218,7 @@ func printGenerations(out io.Writer, e api.Environment) error {
 		if !x.Created.IsZero() {
 			made = x.Created.Local().Format("2006-01-02 15:04")
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\n", x.Number, dash(x.Tag), dash(strings.Join(labels, " ")), x.Python, x.Packages, made)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\t%s\n", x.Number, dash(x.Tag), dash(strings.Join(labels, " ")), x.Python, x.Packages, made, diskWords(x.Bytes))
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -12,18 +12,6 @@ import (
 	"github.com/conjuring/conjured/api"
 )
 
-func newEnvGC(g *global) *cobra.Command {
-	return &cobra.Command{
-		Use: "gc", Short: "Remove generations that nobody needs any more",
-		Long: `gc removes generations without a label, pin or running kernel, but for the last three of each
-environment. The daemon does it by itself, never in a lesson.`,
-		Args: exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return g.doEnv(cmd.Context(), api.EnvGC, api.EnvRequest{})
-		},
-	}
-}
-
 func newEnvRepair(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use: "repair", Short: "Have the history agree with what is on the disk",

@@ -68,11 +68,11 @@ func rank(e api.Environment) int {
 
 // environmentOf puts one environment into the words of the API.
 func environmentOf(l registry.Listed) api.Environment {
-	out := api.Environment{Name: string(l.Env), Label: string(environments.Current), Labels: map[string]int{}}
+	out := api.Environment{Name: string(l.Env), Label: string(environments.Current), Labels: map[string]int{}, Bytes: l.Bytes}
 	for _, g := range l.Generations {
 		x := api.EnvGeneration{
 			Number: g.Number, State: string(g.State), Tag: l.Tags[g.Number], Pinned: g.Pinned,
-			Python: g.Python, Packages: g.Packages, Created: g.Built, ID: g.ID,
+			Python: g.Python, Packages: g.Packages, Created: g.Built, ID: g.ID, Bytes: g.Bytes,
 		}
 		if x.Tag != "" && !slices.Contains(out.Tags, x.Tag) {
 			out.Tags = append(out.Tags, x.Tag)

@@ -22,7 +22,10 @@ func printOutcomes(t *terminal, v api.EnvVerb, r api.EnvReply) {
 			t.print("missing: %s", file)
 		}
 	}
-	if len(r.Outcomes) > 0 || len(r.Notices) > 0 {
+	for _, line := range freedWords(r.Freed) {
+		t.print("%s", line)
+	}
+	if len(r.Outcomes)+len(r.Notices)+len(r.Freed) > 0 {
 		return
 	}
 	switch v { // nothing to do is said too
@@ -89,7 +92,9 @@ func didWords(v api.EnvVerb, o api.EnvOutcome) string {
 	case api.EnvVerified:
 		return named + " is exactly what its list says, and its kernel works."
 	case api.EnvRemoved:
-		return "removed."
+		return named + " is removed."
+	case api.EnvRemovable:
+		return named + " would be removed."
 	case api.EnvRepaired:
 		return "the history agrees with what is on the disk again."
 	case api.EnvImported:

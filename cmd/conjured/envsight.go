@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/environments/registry"
 )
 
@@ -54,7 +56,41 @@ func (b *box) listed(ctx context.Context) ([]registry.Listed, error) {
 		return nil, err
 	}
 	b.sight.mark, b.sight.at, b.sight.seen = mark, time.Now(), out
+	if uncounted(out) {
+		select {
+		case b.uncounted <- struct{}{}:
+		default: // it is counted already, or nobody counts
+		}
+	}
 	return out, nil
+}
+
+// uncounted tells whether nobody knows yet what some generation takes on the disk.
+func uncounted(l []registry.Listed) bool {
+	return slices.ContainsFunc(l, func(e registry.Listed) bool {
+		return e.Env != environments.System && slices.ContainsFunc(e.Generations, func(g environments.ListedGeneration) bool {
+			return g.State == environments.Ready && g.Bytes == 0
+		})
+	})
+}
+
+// countPackages finds out what new generations take on the disk, while nobody waits.
+func (b *box) countPackages(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.uncounted:
+		}
+		if err := b.store.Measure(ctx); err != nil && ctx.Err() == nil {
+			b.log.Warn("cannot tell what packages take on the disk", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Minute): // a full disk is not asked every second
+			}
+		}
+		b.sight.look()
+	}
 }
 
 // look has the next list made anew.

@@ -48,6 +48,8 @@ func (b *box) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) (api
 		return b.diff(ctx, q)
 	case v == api.EnvLog:
 		return b.envLog(ctx, q, envs)
+	case v == api.EnvGC:
+		return b.clear(ctx, q.DryRun)
 	}
 	if err := b.knowsPackages(q, envs); err != nil {
 		return api.EnvReply{}, err
@@ -111,8 +113,6 @@ func (b *box) verbs(v api.EnvVerb, q api.EnvRequest, envs []api.Environment) env
 		w.all = func(ctx context.Context, s sink) ([]out, error) { return r.Resolve(ctx, q.Names, options, s) }
 	case api.EnvUpdate:
 		w.all = func(ctx context.Context, s sink) ([]out, error) { return r.Update(ctx, q.Names, options, s) }
-	case api.EnvGC:
-		w.all = func(ctx context.Context, _ sink) ([]out, error) { return r.GC(ctx) }
 	case api.EnvRepair:
 		w.all = func(ctx context.Context, _ sink) ([]out, error) { return r.Repair(ctx) }
 	case api.EnvImport, api.EnvExport:

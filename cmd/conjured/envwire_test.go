@@ -330,6 +330,41 @@ func TestG1_refusals(t *testing.T) {
 	}
 }
 
+// What packages take on the disk is counted behind everybody's back, and shown; what is
+// not needed is told by its kind, and goes when somebody says so.
+func TestG1_disk(t *testing.T) {
+	x := newEnvBox(t)
+	x.uncounted = make(chan struct{}, 1)
+	for i := range 5 {
+		x.want("geo", fmt.Sprintf("one==%d", i))
+		x.do(api.EnvUpdate, api.EnvRequest{}, map[bool]api.EnvDid{true: api.EnvPromoted, false: api.EnvWaits}[i == 0])
+	}
+	envs, err := x.Environments(t.Context())
+	if err != nil || envs[0].Bytes != 0 || len(x.uncounted) != 1 {
+		t.Fatalf("%+v %v", envs, err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go x.countPackages(ctx)
+	for envs[0].Bytes == 0 && t.Context().Err() == nil {
+		if envs, err = x.Environments(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var sum int64
+	for _, g := range envs[0].Generations {
+		sum += g.Bytes
+	}
+	if sum != envs[0].Bytes || envs[0].Generations[0].Bytes == 0 {
+		t.Errorf("%+v", envs[0])
+	}
+	dry := x.do(api.EnvGC, api.EnvRequest{DryRun: true}, api.EnvRemovable)
+	did := x.do(api.EnvGC, api.EnvRequest{}, api.EnvRemoved)
+	if len(dry.Freed) != 1 || dry.Freed[0] != did.Freed[0] || did.Freed[0].Kind != "generations" || did.Freed[0].Bytes == 0 || did.Outcomes[0].Generation != 2 {
+		t.Errorf("%+v, then %+v", dry, did)
+	}
+}
+
 // A history goes out in the form of conda-gitenv, and comes into another box.
 func TestG7_transfer(t *testing.T) {
 	x, other := newEnvBox(t), newEnvBox(t)

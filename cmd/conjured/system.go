@@ -92,16 +92,25 @@ var pythonPackage = regexp.MustCompile(`(?m)^python(3\.[0-9]+)=`)
 
 // arrived writes an image that was built down, with its packages, once.
 func (s *systems) arrived(ctx context.Context, image string, apt []byte) error {
+	x, isNew, err := s.add(image, apt)
+	if err == nil && isNew {
+		s.record(ctx, x, apt)
+	}
+	return err
+}
+
+// add is arrived for what lies on the disk.
+func (s *systems) add(image string, apt []byte) (x systemImage, isNew bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st, err := s.read()
 	if err != nil {
-		return err
+		return x, false, err
 	}
-	if _, known := st.find(func(x systemImage) bool { return x.Image == image }); known {
-		return nil
+	if known, ok := st.find(func(x systemImage) bool { return x.Image == image }); ok {
+		return known, false, nil
 	}
-	x := systemImage{Number: 1, Image: image, Built: time.Now().UTC().Truncate(time.Second), Packages: bytes.Count(apt, []byte("\n"))}
+	x = systemImage{Number: 1, Image: image, Built: time.Now().UTC().Truncate(time.Second), Packages: bytes.Count(apt, []byte("\n"))}
 	if n := len(st.Images); n > 0 {
 		x.Number = st.Images[n-1].Number + 1
 	}
@@ -109,18 +118,15 @@ func (s *systems) arrived(ctx context.Context, image string, apt []byte) error {
 		x.Python = string(m[1])
 	}
 	if err := writeFile(s.manifest(x.Number), apt, 0o600); err != nil {
-		return err
+		return x, false, err
 	}
 	st.Images = append(st.Images, x)
-	if err := writeJSON(s.file(), st); err != nil {
-		return err
-	}
-	s.record(ctx, x, apt)
-	return nil
+	return x, true, writeJSON(s.file(), st)
 }
 
 // record puts an image's packages into the history. What cannot be written costs a line
-// in the log: the file beside it has them too.
+// in the log: the file beside it has them too. The registry asks us while it has its turn,
+// so that mu is free meanwhile.
 func (s *systems) record(ctx context.Context, x systemImage, apt []byte) {
 	if s.b.registry == nil {
 		return // at boot

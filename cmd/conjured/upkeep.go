@@ -21,7 +21,7 @@ type chore struct {
 // chores are what keeps the packages in order.
 func (b *box) chores() []chore {
 	return []chore{
-		{"collect", time.Hour, func(ctx context.Context) error { _, err := b.registry.GC(ctx); return err }},
+		{"collect", time.Hour, func(ctx context.Context) error { _, err := b.registry.GC(ctx, false); return err }},
 		{"inspect", 24 * time.Hour, func(ctx context.Context) error {
 			_, err := b.registry.Inspect(ctx, progress.Discard)
 			return err

@@ -304,7 +304,7 @@ func (b *box) collect(ctx context.Context, x appliance.Action, _ progress.Sink) 
 	if err := b.records.keep(x.Keep); err != nil {
 		return nil, err
 	}
-	if _, err := b.registry.GC(ctx); err != nil {
+	if _, err := b.registry.GC(ctx, false); err != nil {
 		return nil, err
 	}
 	return nil, b.collectImages(ctx, x.Keep)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/conjuring/conjured/environments"
+	"github.com/conjuring/conjured/environments/history"
 	"github.com/conjuring/conjured/progress"
 )
 
@@ -87,17 +88,20 @@ func TestGC(t *testing.T) {
 	if o, err := b.Pin(t.Context(), "geo", "3"); err != nil || o.Did != Unchanged {
 		t.Errorf("%+v, %v", o, err)
 	}
-	out, err := b.GC(t.Context())
-	if err != nil || len(out) != 1 || out[0].Did != Waiting || code(out[0].Notices) != "environment-gc-later" {
+	out, err := b.GC(t.Context(), false)
+	if err != nil || len(out.Outcomes) != 1 || out.Outcomes[0].Did != Waiting || code(out.Outcomes[0].Notices) != "environment-gc-later" {
 		t.Fatalf("%+v, %v", out, err)
+	}
+	if out, err := b.GC(t.Context(), true); err != nil || len(out.Outcomes) != 3 || out.Outcomes[0].Did != Removable || len(out.Freed) == 0 {
+		t.Errorf("a dry run disturbs nobody: %+v, %v", out, err)
 	}
 	busy = false
 	removed := func() (got []string) {
-		out, err := b.GC(t.Context())
+		out, err := b.GC(t.Context(), false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range out {
+		for _, o := range out.Outcomes {
 			got = append(got, fmt.Sprint(o.Env, o.Generation))
 		}
 		return got
@@ -144,10 +148,84 @@ func TestG5_retire(t *testing.T) {
 		b.labels("geo", map[string]int{"current": 1})
 		b.labels("bio", map[string]int{"exam": 1})
 	}
-	if out, err := b.GC(t.Context()); err != nil || len(out) != 0 {
+	if out, err := b.GC(t.Context(), false); err != nil || len(out.Outcomes) != 0 {
 		t.Errorf("%+v, %v", out, err)
 	}
 	if out, err := b.Repair(t.Context()); err != nil || len(out) != 0 {
 		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+// A lesson that begins while old packages are removed ends that, and says so.
+func TestGCEndsForALesson(t *testing.T) {
+	asked := 0
+	b := newBox(t, func(c *Config) { c.Busy = func() bool { asked++; return asked > 1 } })
+	for i := range 5 {
+		b.want("geo", fmt.Sprintf("numpy==%d", i+1))
+	}
+	out, err := b.GC(t.Context(), false)
+	if err != nil || len(out.Outcomes) != 1 || out.Outcomes[0].Did != Waiting || len(out.Freed) != 0 {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if l, err := b.store.Generations("geo"); err != nil || len(l) != 5 {
+		t.Errorf("%v, %v", l, err)
+	}
+}
+
+// What a label of the history names and the newest ten tags can be built without network
+// after GC; when the history cannot be read, everything can be wanted.
+func TestDeployable(t *testing.T) {
+	b := newBox(t, nil)
+	for i := range 13 {
+		b.want("geo", fmt.Sprintf("numpy==%d", i+1))
+		if i == 0 {
+			if _, err := b.Label(t.Context(), "geo", "exam", "1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ms, known := b.deployable(t.Context())
+	got := map[string]bool{}
+	for _, m := range ms {
+		p, _ := m.Find("numpy")
+		got[p.Version] = true
+	}
+	if !known || len(got) != 11 || !got["1"] || got["2"] || got["3"] || !got["4"] || !got["13"] {
+		t.Errorf("%v, %v", got, known)
+	}
+	b.past.broken = errors.New("cannot read")
+	if _, known := b.deployable(t.Context()); known {
+		t.Error("a history that cannot be read needs nothing")
+	}
+	m, ok := manifestIn([]history.File{{Name: envManifest, Data: []byte("https://conda.anaconda.org/conda-forge/linux-64\tnumpy-1.26.4-py312_0\n")}})
+	if p, has := m.Find("numpy"); !ok || !has || p.Version != "1.26.4" || p.Build != "py312_0" {
+		t.Errorf("%+v, %v", m, ok)
+	}
+}
+
+// The system's images are written through the registry, whichever history it has now.
+func TestRecordSystem(t *testing.T) {
+	b := newBox(t, func(c *Config) {
+		h := c.History
+		c.History, c.Reopen = nil, func(context.Context) (History, error) { return h, nil }
+	})
+	files := []history.File{{Name: "apt.manifest", Data: []byte("tree=2.1:amd64 - - -\n")}}
+	if err := b.RecordSystem(t.Context(), files, "system 1"); err != nil {
+		t.Errorf("without a history: %v", err)
+	}
+	if err := b.Pack(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Repair(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.RecordSystem(t.Context(), files, "system 1"); err != nil {
+		t.Fatal(err)
+	}
+	if tags, err := b.git.Tags(t.Context(), "system"); err != nil || len(tags) != 1 {
+		t.Errorf("%v, %v", tags, err)
+	}
+	if err := b.Pack(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

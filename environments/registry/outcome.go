@@ -30,6 +30,7 @@ const (
 	WasReset   Did = "reset"
 	Verified   Did = "verified"
 	Removed    Did = "removed"
+	Removable  Did = "removable" // nobody needs it; it was only looked at
 	Repaired   Did = "repaired"
 	Imported   Did = "imported"
 	Exported   Did = "exported"

@@ -2,20 +2,15 @@ package registry
 
 import "context"
 
-// packer is a history that can be made to take less room.
-type packer interface {
-	Pack(ctx context.Context) error
-}
-
-// Pack has the history take less room. One that cannot is left as it is.
+// Pack has the history take less room, if there is one.
 func (r *Registry) Pack(ctx context.Context) error {
 	done, err := r.changing.take(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if h, ok := r.history.(packer); ok {
-		return h.Pack(ctx)
+	if r.history == nil {
+		return nil
 	}
-	return nil
+	return r.history.Pack(ctx)
 }

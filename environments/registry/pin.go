@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/conjuring/conjured/environments"
-	"github.com/conjuring/conjured/notice"
 )
 
 // Pin keeps what ref names, "" is current, from being removed; see Unpin.
@@ -47,30 +46,4 @@ func (r *Registry) pin(ctx context.Context, env environments.Name, ref string, k
 		return o.failed(err)
 	}
 	return o, nil
-}
-
-// GC removes the generations that nobody needs, one outcome each; see
-// environments.Store.Collect. In class hours it removes nothing and says so.
-func (r *Registry) GC(ctx context.Context) ([]Outcome, error) {
-	if r.c.Busy != nil && r.c.Busy() {
-		n := warning("environment-gc-later", "old packages are not removed while a lesson runs",
-			"nothing was changed", "do the same again after the lesson, or leave it to the box, which does it by itself")
-		return []Outcome{{Did: Waiting, Notices: notice.List{n}}}, nil
-	}
-	building, err := r.building.take(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer building()
-	done, err := r.changing.take(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	gone, err := r.c.Store.Collect(ctx, environments.Roots{IDs: r.c.Store.Exported()})
-	var out []Outcome
-	for _, g := range gone {
-		out = append(out, Outcome{Env: string(g.Env), Did: Removed, Generation: g.Number})
-	}
-	return out, err
 }

@@ -64,11 +64,19 @@ type Transfer interface {
 	Restore(ctx context.Context, all []history.Restored) (skipped []error, err error)
 }
 
-// History is what *history.Repository does for a Registry.
+// Housekeeper has the history take less room.
+type Housekeeper interface {
+	Pack(ctx context.Context) error
+	DropAside(ctx context.Context, keep int, dry bool) (count int, bytes int64, err error)
+}
+
+// History is what *history.Repository does for a Registry. From then on nobody else uses
+// it: one that is opened anew replaces it.
 type History interface {
 	Recorder
 	Reader
 	Transfer
+	Housekeeper
 }
 
 // Wanted is one environment that somebody wants.

@@ -155,8 +155,8 @@ func TestExport(t *testing.T) {
 			}
 		}
 	}
-	out, err := b.GC(t.Context())
-	if err != nil || len(out) != 1 || out[0].Generation != 3 {
+	out, err := b.GC(t.Context(), false)
+	if err != nil || len(out.Outcomes) != 1 || out.Outcomes[0].Generation != 3 {
 		t.Errorf("%+v, %v", out, err) // 1 and 2 are labelled in the copy; 4, 5, 6 are the newest
 	}
 }
