@@ -214,7 +214,7 @@ type EnvPlace struct {
 
 	Variables []string `json:"variables,omitempty"` // NAME=value, that its kernels have beside what all have
 	Unset     []string `json:"unset,omitempty"`     // names that they do not have
-	Dirs      []string `json:"path,omitempty"`      // that stand behind its bin in PATH, as containers see them
+	Dirs      []string `json:"dirs,omitempty"`      // that stand behind its bin in PATH, as containers see them
 }
 
 // EnvLogEntry is one line of the history.
