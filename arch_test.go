@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"internal/needs":              {},
 	"internal/wheeltest":          {"internal/roughnet"},
 	"environments/enginetest":     {"internal/condatest", "internal/needs", "internal/roughnet", "internal/wheeltest"},
+	"internal/dockertest":         {},
 	"internal/condatest":          {"internal/roughnet"},
 	"internal/roughnet":           {},
 	"internal/gitenvtest":         {},

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/conjuring/conjured/internal/dockertest"
 )
 
 // dockerDies kills the Docker daemon under a class of its own: whoever works goes on,
@@ -16,9 +18,9 @@ func dockerDies(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the images that the class before has built: %v", err)
 	}
-	d := newOwnDocker(t)
-	d.load(strings.Fields(string(tags))...)
-	t.Setenv("DOCKER_HOST", d.host)
+	d := dockertest.New(t)
+	d.Load(strings.Fields(string(tags))...)
+	t.Setenv("DOCKER_HOST", d.Host)
 	c := newClass(t, t.TempDir())
 	c.write("users.csv", "user,password,admin\namira,four brown hens,\nben,four brown hens,\nchen,four brown hens,\n")
 	c.start()
@@ -28,7 +30,7 @@ func dockerDies(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	all.during(t, 0, func() {
-		d.kill()
+		d.Kill()
 		all.ready(t) // without it
 		if err := chen.login(ctx); err != nil {
 			t.Errorf("a login without Docker: %v", err)
@@ -42,7 +44,7 @@ func dockerDies(t *testing.T) {
 			t.Errorf("status without Docker: exit %d\n%s", code, said)
 		}
 		began := time.Now()
-		d.start()
+		d.Start()
 		t.Logf("Docker is back after %s", time.Since(began))
 	})
 	began := time.Now()

@@ -1,4 +1,4 @@
-package main
+package dockertest
 
 import (
 	"os"
@@ -11,42 +11,44 @@ import (
 	"time"
 )
 
-// ownDocker is a Docker Engine of a test's own, with directories and a network of its
-// own, so that it can be killed: the machine's own goes on untouched.
-type ownDocker struct {
-	t       *testing.T
+// Engine is a Docker Engine that ends with its test.
+type Engine struct {
+	Host string // for DOCKER_HOST
+	Data string // where images and containers are stored
+
+	t       testing.TB
 	dir     string
-	host    string    // for DOCKER_HOST
 	network *exec.Cmd // holds the network namespace, which outlives the engine
 	cmd     *exec.Cmd
-	out     *lockedBuffer
+	log     string
 }
 
-func newOwnDocker(t *testing.T) *ownDocker {
+// New starts one. The test needs root and Docker's programs.
+func New(t testing.TB) *Engine {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "conjured-docker-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &ownDocker{t: t, dir: dir, host: "unix://" + dir + "/docker.sock", out: &lockedBuffer{}}
+	d := &Engine{t: t, dir: dir, Host: "unix://" + dir + "/docker.sock", Data: dir + "/data", log: dir + "/log"}
 	d.network = exec.Command("sleep", "infinity")
 	d.network.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if err := d.network.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.remove)
-	d.start()
+	d.Start()
 	return d
 }
 
-// docker runs the client against this engine.
-func (d *ownDocker) docker(args ...string) (string, error) {
-	out, err := exec.Command("docker", append([]string{"-H", d.host}, args...)...).CombinedOutput()
+// Docker runs the client against this engine.
+func (d *Engine) Docker(args ...string) (string, error) {
+	out, err := exec.Command("docker", append([]string{"-H", d.Host}, args...)...).CombinedOutput()
 	return string(out), err
 }
 
-// start starts the engine as scripts/docker.sh does, and waits until it answers.
-func (d *ownDocker) start() {
+// Start starts the engine as scripts/docker.sh does, and waits until it answers.
+func (d *Engine) Start() {
 	d.t.Helper()
 	// Of one that was killed. Where process 1 does not bury the dead, as in many
 	// containers, the numbers in them seem to be of living processes.
@@ -56,34 +58,40 @@ func (d *ownDocker) start() {
 		}
 	}
 	d.cmd = exec.Command("nsenter", "--net=/proc/"+strconv.Itoa(d.network.Process.Pid)+"/ns/net", "dockerd", "--live-restore",
-		"--data-root", d.dir+"/data", "--exec-root", d.dir+"/exec", "--pidfile", d.dir+"/pid", "-H", d.host)
-	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
+		"--data-root", d.Data, "--exec-root", d.dir+"/exec", "--pidfile", d.dir+"/pid", "-H", d.Host)
+	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer log.Close()
+	d.cmd.Stdout, d.cmd.Stderr = log, log
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
 	deadline := time.Now().Add(time.Minute)
 	for {
-		if _, err := d.docker("version"); err == nil {
+		if _, err := d.Docker("version"); err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			d.t.Fatalf("docker does not answer:\n%s", d.out)
+			said, _ := os.ReadFile(d.log)
+			d.t.Fatalf("docker does not answer:\n%s", said)
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
 }
 
-// kill ends the engine, and with it its containerd; what runs in containers goes on.
-func (d *ownDocker) kill() {
+// Kill ends the engine, and with it its containerd; what runs in containers goes on.
+func (d *Engine) Kill() {
 	_ = d.cmd.Process.Kill()
 	_ = d.cmd.Wait()
 }
 
-// load copies images from the machine's engine.
-func (d *ownDocker) load(images ...string) {
+// Load copies images from the machine's engine.
+func (d *Engine) Load(images ...string) {
 	d.t.Helper()
 	save := exec.Command("docker", append([]string{"save"}, images...)...)
-	load := exec.Command("docker", "-H", d.host, "load", "-q")
+	load := exec.Command("docker", "-H", d.Host, "load", "-q")
 	var err error
 	if load.Stdin, err = save.StdoutPipe(); err != nil {
 		d.t.Fatal(err)
@@ -100,9 +108,9 @@ func (d *ownDocker) load(images ...string) {
 }
 
 // remove ends and removes all of it.
-func (d *ownDocker) remove() {
-	if ids, err := d.docker("ps", "-aq"); err == nil && ids != "" {
-		_, _ = d.docker(append([]string{"rm", "-f"}, strings.Fields(ids)...)...)
+func (d *Engine) remove() {
+	if ids, err := d.Docker("ps", "-aq"); err == nil && ids != "" {
+		_, _ = d.Docker(append([]string{"rm", "-f"}, strings.Fields(ids)...)...)
 	}
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
 	_ = d.cmd.Wait()
