@@ -49,7 +49,7 @@ func (r bounded) Run(ctx context.Context, c Command) (exit int, err error) {
 	}
 	exit, err = r.Runner.Run(within, c)
 	if ctx.Err() == nil && within.Err() != nil {
-		r.sweep()
+		r.empty()
 		return -1, context.Cause(within)
 	}
 	return exit, err
@@ -72,13 +72,27 @@ func (r bounded) watch(ctx context.Context, end context.CancelCauseFunc) {
 	}
 }
 
-// sweep removes what a uv that was killed has left half unpacked, which it never looks at
-// again. Nobody else uses its cache meanwhile.
+// sweep removes what an engine that was killed has left half unpacked, which it never looks
+// at again. Nobody else uses the caches meanwhile.
 func (r bounded) sweep() {
-	left, err := filepath.Glob(filepath.Join(r.store.root, "store/uv/.tmp*"))
-	for _, path := range left {
-		if err == nil {
-			_ = os.RemoveAll(path) // else the next run tries
+	r.drop("store/uv/.tmp*", "store/conda/pkgs/.new-*")
+}
+
+// empty removes also what an engine would go on with: it took the whole disk.
+func (r bounded) empty() {
+	r.sweep()
+	r.drop("store/conda/part/*")
+	if exists(filepath.Join(r.store.root, "store/conda/repodata.begun")) {
+		r.drop("store/conda/repodata/*") // conda.py puts the last whole lists back
+	}
+}
+
+// drop removes what can be removed. The rest waits for the next run.
+func (r bounded) drop(patterns ...string) {
+	for _, p := range patterns {
+		left, _ := filepath.Glob(filepath.Join(r.store.root, p)) // the patterns are ours
+		for _, path := range left {
+			_ = os.RemoveAll(path)
 		}
 	}
 }

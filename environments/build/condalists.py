@@ -5,17 +5,25 @@ it leaves lists that nobody can read, and without internet nothing can be chosen
 the lists of the last run that came to its end are kept beside, and are put back.
 """
 
+import asyncio
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import struct
 import urllib.error
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 from condastore import LANES, STALL, Failure, connect, digest, fetched_from
 
+Answer = TypeVar("Answer")
+
+LARGEST = 4 << 30  # bytes of all lists; those of conda-forge and bioconda have half a GB
+LOOK = 1.0  # seconds between looks at their size
 LARGE = 64 << 20  # bytes; rattler writes repodata.json, the only file so large, as a new file
 
 
@@ -29,11 +37,30 @@ class Lists:
     def begin(self, offline: bool) -> None:
         """Put the good lists back after a run that did not end, and remember that this one begins."""
         if os.path.exists(self.mark) and os.path.isdir(self.good):
-            for f in files(self.folder):
-                os.unlink(os.path.join(self.folder, f))
+            self.drop()
             put(self.good, self.folder)
         if not offline:
             Path(self.mark).touch()
+
+    def drop(self) -> None:
+        for f in files(self.folder):
+            os.unlink(os.path.join(self.folder, f))
+
+    def size(self) -> int:
+        """Bytes of all lists. One that is being exchanged may be gone between two looks."""
+        with contextlib.suppress(FileNotFoundError):
+            return sum(os.path.getsize(os.path.join(self.folder, f)) for f in files(self.folder))
+        return 0
+
+    async def limit(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """What work gives, unless the lists become larger than any channel's are."""
+        task = asyncio.ensure_future(work)
+        while not (await asyncio.wait({task}, timeout=LOOK))[0]:
+            if self.size() > LARGEST:
+                task.cancel()
+                self.drop()
+                raise Failure("other", "the lists of the channels have more than %d MB" % (LARGEST >> 20))
+        return task.result()
 
     def end(self) -> None:
         """The lists are whole."""

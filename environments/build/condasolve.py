@@ -130,9 +130,9 @@ class Solver:
         self.lists.begin(self.ask.offline)
         say("step conda-lists")
         try:
-            locked = await self.locked()
+            locked = await self.lists.limit(self.locked())
             say("step conda-solve")
-            records = await self.choose(self.ask.specs, self.ask.constraints, locked)
+            records = await self.lists.limit(self.choose(self.ask.specs, self.ask.constraints, locked))
         except SolverError as e:
             if CANCELLED in str(e):
                 raise Failure("other", "choosing versions took longer than %d seconds" % SOLVING) from e
@@ -142,9 +142,17 @@ class Solver:
         except (GatewayError, InvalidChannelError) as e:
             raise self.unreachable(str(e)) from e
         self.lists.end()
+        if strange := [r for r in records if not self.fetchable(r.url)]:
+            names = [r.name.normalized for r in strange]
+            raise Failure("other", "%s is no address of the internet" % strange[0].url, names)
         records.sort(key=lambda r: r.name.normalized)
         python = next((str(r.version) for r in records if r.name.normalized == "python"), "")
         return {"ok": True, "packages": [entry(r) for r in records], "python": python, "snapshots": self.snapshots()}
+
+    def fetchable(self, url: str) -> bool:
+        """Whether a package may be fetched from there: a list may name another place for its
+        packages (CEP 15), but only a channel on this machine one on this machine."""
+        return url.startswith(("https://", "http://")) or any(c.startswith("file:") for c in self.channels)
 
     def snapshots(self) -> dict[str, str]:
         """What the choice was made from: the hash of each list, as rattler keeps it."""

@@ -132,6 +132,23 @@ def digest(path: str, kind: str = "sha256") -> str:
         return hashlib.file_digest(f, kind).hexdigest()
 
 
+def openly(folder: str) -> None:
+    """Let us look into every directory below one: an archive says who may, and without
+    capabilities that counts for root too."""
+    if not os.path.lexists(folder):
+        return
+    os.chmod(folder, 0o755)
+    for above, folders, _ in os.walk(folder):
+        for f in folders:
+            if not os.path.islink(os.path.join(above, f)):
+                os.chmod(os.path.join(above, f), 0o755)
+
+
+def wipe(folder: str) -> None:
+    openly(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class Store:
     """The directory CACHE. One process uses it at a time."""
 
@@ -156,13 +173,13 @@ class Store:
     def drop(self, p: Package) -> None:
         """Forget an unpacked package: first the mark that it is whole."""
         Path(self.pkgs, p.stem + ".lock").unlink(missing_ok=True)
-        shutil.rmtree(os.path.join(self.pkgs, p.stem), ignore_errors=True)
+        wipe(os.path.join(self.pkgs, p.stem))
 
     def fill(self, packages: list[Package], check: bool) -> None:
         """Have all packages unpacked, or raise what is wrong with each of them."""
         for left in os.listdir(self.pkgs):
             if left.startswith(".new-"):
-                shutil.rmtree(os.path.join(self.pkgs, left))
+                wipe(os.path.join(self.pkgs, left))
         if check:
             for p in packages:
                 if self.has(p) and not intact(os.path.join(self.pkgs, p.stem)):
@@ -297,9 +314,10 @@ class Store:
     def unpack(self, p: Package) -> None:
         archive = self.archive(p)
         new = os.path.join(self.pkgs, ".new-" + p.stem)
-        shutil.rmtree(new, ignore_errors=True)
+        wipe(new)
         try:
             extract(Path(archive), Path(new))
+            openly(new)
             try:
                 look(new)
             except Unfit as e:
@@ -308,7 +326,7 @@ class Store:
             if "%s-%s-%s" % (index.get("name"), index.get("version"), index.get("build")) != p.stem:
                 raise Failure("hash", "%s holds another package" % p.url, [p.name])
         except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
+            wipe(new)
             raise
         self.drop(p)
         os.rename(new, os.path.join(self.pkgs, p.stem))

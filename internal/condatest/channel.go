@@ -10,6 +10,7 @@ import (
 type Channel struct {
 	Name     string // "conda-forge"; may have slashes, as "conda-forge/label/rc"
 	Packages []Package
+	Base     string // where the list says that the packages are (CEP 15); "" is beside it
 }
 
 // files is every file of the channel by its path below the channel's name.
@@ -32,8 +33,12 @@ func (c Channel) files() map[string][]byte {
 				current[p.File()] = p.record(archive)
 			}
 		}
+		info := map[string]string{"subdir": subdir}
+		if c.Base != "" {
+			info["base_url"] = c.Base
+		}
 		index := encode(map[string]any{
-			"info": map[string]string{"subdir": subdir}, "packages": old, "packages.conda": current,
+			"info": info, "packages": old, "packages.conda": current,
 			"removed": removed, "repodata_version": 1,
 		})
 		out[subdir+"/repodata.json"], out[subdir+"/repodata.json.zst"] = index, Zstd(index)

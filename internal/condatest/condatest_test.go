@@ -52,7 +52,7 @@ func get(t *testing.T, url string) (int, []byte, error) {
 func TestServer(t *testing.T) {
 	gone := Package{Name: "gone", Version: "1", Noarch: "python", Yanked: true}
 	here := Package{Name: "here", Version: "1"}
-	s := Serve(Channel{"conda-forge", []Package{gone, here}}, Channel{"other/label/rc", nil})
+	s := Serve(Channel{Name: "conda-forge", Packages: []Package{gone, here}}, Channel{Name: "other/label/rc"})
 	srv := httptest.NewServer(s)
 	defer srv.Close()
 
@@ -89,7 +89,7 @@ func TestServer(t *testing.T) {
 		t.Error("offline answered")
 	}
 	s.Offline(false)
-	s.Set(Channel{"conda-forge", nil})
+	s.Set(Channel{Name: "conda-forge"})
 	if code, _, _ := get(t, srv.URL+"/conda-forge/linux-64/"+here.File()); code != 404 {
 		t.Errorf("a package that was taken away: %d", code)
 	}

@@ -54,7 +54,8 @@ func (s *Server) Channel(name string) Channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.have[name]
-	return Channel{c.Name, slices.Clone(c.Packages)}
+	c.Packages = slices.Clone(c.Packages)
+	return c
 }
 
 // Downloads is how many requests were made for packages so far.
