@@ -3,6 +3,7 @@ package environments
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +20,8 @@ type outcome struct {
 	unchanged bool // the manifest is the current one; nothing was installed
 	built     built
 	notices   notice.List // what a teacher should know although it worked
+
+	rest func() error // what is left to look at, see trial
 }
 
 // on notes in g what was found when it was built beside prev.
@@ -57,8 +60,8 @@ func (b *Builder) attempt(ctx context.Context, s Spec, w work, mode string, g *G
 	return retry, nil
 }
 
-// guessing runs build.py beside a guess of what will stay, and once more without it when
-// what came of it is not what it should be.
+// guessing runs build.py beside a guess of what will stay. Whether what came of it is what
+// it should be is left to look at while it is tried.
 func (b *Builder) guessing(ctx context.Context, s Spec, w work, mode string, g *Generation, offline bool, sink progress.Sink) (outcome, error) {
 	var x *guess
 	if mode == "both" {
@@ -66,13 +69,19 @@ func (b *Builder) guessing(ctx context.Context, s Spec, w work, mode string, g *
 	}
 	out, err := b.once(ctx, s, w, mode, g, offline, x, sink)
 	x.end()
+	if x == nil {
+		return out, err
+	}
+	b.waiting.drop()
+	b.waiting = x.trial
 	if err != nil || out.built.Added == nil {
 		return out, err
 	}
-	err = linked(ctx, b.c.Store.path(w.prev), b.c.Store.path(*g), x.own, out.built.Added)
-	if errors.Is(err, errUnlike) {
-		b.c.Log.Info("the packages in use are not taken over as a whole", "env", g.Env, "number", g.Number, "reason", err)
-		return b.once(ctx, s, w, mode, g, offline, nil, sink)
+	text, err := readSmall(filepath.Join(w.host, inventoryFile))
+	from, to := w.prev, *g
+	out.rest = func() error {
+		tree, err := linked(ctx, b.c.Store.path(from), b.c.Store.path(to), x.own, out.built.Added)
+		return errors.Join(err, b.c.Store.keepInventory(to, tree, text))
 	}
 	return out, err
 }
@@ -81,6 +90,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 	j := job{
 		Mode: mode, Python: b.c.Python, UV: b.c.UV, Lab: b.c.Lab, Narrow: w.narrow, Options: s.options(b.options(offline)),
 		Asked: s.Python, Implicit: s.implicit(), Check: w.check, Conda: b.condaJob(s, offline), Ahead: x != nil,
+		Token: rand.Text(),
 	}
 	if w.prev.Number != 0 {
 		j.Prev, j.PrevPython = filepath.Join(b.c.Store.mount, w.prev.Path()), w.prev.Manifest.Python
@@ -95,7 +105,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 	if err := w.putJob(j); err != nil {
 		return outcome{}, err
 	}
-	read := &reader{sink: sink}
+	read := newReader(sink, j.Token)
 	c := Command{
 		Image:   s.Image,
 		Args:    []string{b.c.Python, "-I", "-S", filepath.Join(b.c.Store.mount, w.rel, "build.py")},
@@ -108,8 +118,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 	if x != nil {
 		c.Input = x.input
 	}
-	exit, err := b.c.Runner.Run(ctx, c)
-	read.flush()
+	exit, err := b.untilSaid(ctx, c, read)
 	switch {
 	case ctx.Err() != nil:
 		return outcome{}, ctx.Err()
@@ -132,7 +141,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 		return outcome{}, fmt.Errorf("cannot read what uv wrote: %w", err)
 	}
 	if g.Number != 0 {
-		if err := errors.Join(b.compile(ctx, s, w, *g, sink), b.c.Store.keepInventory(ctx, *g, w)); err != nil {
+		if err := b.compile(ctx, s, w, *g, sink); err != nil {
 			return outcome{}, err
 		}
 	}
@@ -140,6 +149,9 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 	out := outcome{manifest: Manifest{Python: python, Platform: read.platform}, built: w.built()}
 	if mode == "build" && g.Manifest.Python != python {
 		return out, pythonChanged(g.Manifest.Python, python)
+	}
+	if g.Number != 0 && out.built.Added == nil {
+		out.rest = b.takeStock(ctx, *g, w)
 	}
 	b.c.Log.Debug("built", "env", g.Env, "number", g.Number, "ahead", out.built.Added != nil, "alone", out.built.Alone, "reason", out.built.Reason)
 	conda, err := w.conda()
@@ -149,6 +161,25 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 	pip, err := parseLock(lock)
 	out.manifest.Packages = append(conda, pip...)
 	return out, err
+}
+
+// untilSaid runs build.py until it has said that it has done everything. The container is
+// gone later: see Builder.trailing.
+func (b *Builder) untilSaid(ctx context.Context, c Command, read *reader) (int, error) {
+	var exit int
+	var err error
+	ended := make(chan struct{})
+	b.trailing.Go(func() {
+		defer close(ended)
+		exit, err = b.c.Runner.Run(ctx, c)
+	})
+	select {
+	case <-read.said:
+		return 0, nil
+	case <-ended:
+		read.flush()
+		return exit, err
+	}
 }
 
 func (b *Builder) options(offline bool) []string {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/conjuring/conjured/notice"
@@ -54,6 +55,12 @@ type Builder struct {
 	// turn is taken by whoever works: caches and scratch are for one at a time.
 	turn chan struct{}
 
+	// waiting is a trial that has been prepared; nil for none. Whoever has the turn has it.
+	waiting *rehearsal
+
+	// trailing are containers that have said all, and are being removed.
+	trailing sync.WaitGroup
+
 	// upgraded holds the manifests of upgrades that are not built yet, by the digest of
 	// their spec: one that turns out not to work is not what the spec means.
 	upgraded map[string]string
@@ -89,8 +96,21 @@ func New(c Config) (*Builder, error) {
 func (b *Builder) begun(ctx context.Context) (done func(), err error) {
 	select {
 	case b.turn <- struct{}{}:
-		return func() { <-b.turn }, nil
 	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	done = func() {
+		b.waiting.drop()
+		b.waiting = nil
+		<-b.turn
+	}
+	alone := make(chan struct{})
+	go func() { b.trailing.Wait(); close(alone) }()
+	select {
+	case <-alone:
+		return done, nil
+	case <-ctx.Done():
+		done()
 		return nil, ctx.Err()
 	}
 }
@@ -126,6 +146,12 @@ func (b *Builder) Make(ctx context.Context, s Spec, sink progress.Sink) (Made, e
 		return m, err
 	}
 	more, err := b.finish(ctx, s, &g, r.trial, sink)
+	if errors.Is(err, errUnlike) {
+		b.c.Log.Info("the packages in use are not taken over as a whole", "env", g.Env, "number", g.Number, "reason", err)
+		m, err := b.build(ctx, s, r.Manifest, sink)
+		m.Notices = append(r.Notices, m.Notices...)
+		return m, err
+	}
 	return Made{Generation: g, New: err == nil, Notices: append(r.Notices, more...)}, err
 }
 
@@ -242,8 +268,14 @@ func (b *Builder) finish(ctx context.Context, s Spec, g *Generation, t trial, si
 			b.abandon(*g)
 		}
 	}()
-	flushed := make(chan error, 1)
-	go func() { flushed <- b.c.Store.syncTree() }()
+	flushed, rest := make(chan error, 1), t.rest
+	go func() {
+		err := b.c.Store.syncTree()
+		if rest != nil {
+			err = errors.Join(err, rest())
+		}
+		flushed <- err
+	}()
 	if notices, err = b.activate(ctx, s, g, &t, sink); err == nil {
 		var tried notice.List
 		tried, err = b.verify(ctx, s, *g, t, sink)

@@ -51,7 +51,7 @@ func (b *Builder) compile(ctx context.Context, s Spec, w work, g Generation, sin
 		return fmt.Errorf("cannot compile packages: %w", err)
 	}
 	gen, inside := filepath.Join(b.c.Store.mount, g.Path()), filepath.Join(b.c.Store.mount, w.rel, "bytecode")
-	read := &reader{sink: sink}
+	read := newReader(sink, "")
 	exit, err := b.c.Runner.Run(ctx, Command{
 		Image:  s.Image,
 		Args:   []string{filepath.Join(gen, "bin/python"), "-I", "-S", "-c", string(script), inside},

@@ -21,23 +21,32 @@ func (s *Store) inventoryDir(env Name) string {
 	return filepath.Join(s.root, "store", "inventory", string(env))
 }
 
-// keepInventory takes what a build has written, below a line with the tree's seal. Without
-// one there is none.
-func (s *Store) keepInventory(ctx context.Context, g Generation, w work) error {
-	data, err := readSmall(filepath.Join(w.host, inventoryFile))
-	if err != nil {
+// keepInventory keeps what a build has written, below a line with the seal of the tree.
+// Without one there is none.
+func (s *Store) keepInventory(g Generation, tree string, text []byte) error {
+	if text == nil || tree == "" {
 		return nil
 	}
-	tree, err := sealOf(ctx, s.path(g))
-	if err != nil {
-		return fmt.Errorf("cannot take stock of generation %d of %s: %w", g.Number, g.Env, err)
-	}
-	data = append([]byte(tree+"\n"), data...)
 	dir := s.inventoryDir(g.Env)
 	if err := mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	return s.write(filepath.Join(dir, strconv.Itoa(g.Number)), data, 0o600)
+	return s.write(filepath.Join(dir, strconv.Itoa(g.Number)), append([]byte(tree+"\n"), text...), 0o600)
+}
+
+// takeStock keeps the inventory of a generation that was made the plain way, if it has one.
+func (b *Builder) takeStock(ctx context.Context, g Generation, w work) func() error {
+	text, err := readSmall(filepath.Join(w.host, inventoryFile))
+	if err != nil {
+		return nil
+	}
+	return func() error {
+		tree, err := sealOf(ctx, b.c.Store.path(g))
+		if err != nil {
+			return fmt.Errorf("cannot take stock of generation %d of %s: %w", g.Number, g.Env, err)
+		}
+		return b.c.Store.keepInventory(g, tree, text)
+	}
 }
 
 // guess is a generation that is being filled before it is known what it will hold.
@@ -45,6 +54,7 @@ type guess struct {
 	own   map[string]bool // paths that differ between the old one and the new
 	done  chan struct{}   // closed when nobody links any more
 	input *os.File        // what build.py reads
+	trial *rehearsal      // of what comes of it; read it after done
 }
 
 // guess begins to take the generation in use over for a build of s, if it is likely to stay
@@ -81,6 +91,7 @@ func (b *Builder) guess(ctx context.Context, s Spec, w work, g Generation) *gues
 			return
 		}
 		_, _ = write.WriteString("linked\n")
+		x.trial = b.rehearse(ctx, s, prev, g)
 		go func() { _ = b.c.Store.flush() }() // so that less is left for the end, where errors count
 	}()
 	return x

@@ -157,20 +157,22 @@ func link(ctx context.Context, from, to string, skip map[string]bool) (string, e
 }
 
 // linked tells whether b is a: every file of a is the same file in b, but for those in own,
-// and b has nothing more than own and added. errUnlike when it is not.
-func linked(ctx context.Context, a, b string, own map[string]bool, added []string) error {
+// and b has nothing more than own and added. It gives the seal of b; errUnlike when it is not.
+func linked(ctx context.Context, a, b string, own map[string]bool, added []string) (string, error) {
+	var s seal
 	more := map[string]bool{}
 	for _, f := range added {
 		for ; f != "." && f != "/" && !more[f]; f = filepath.Dir(f) {
 			more[f] = true
 		}
 	}
-	return each(ctx, func(rel string) ([]string, error) {
+	err := each(ctx, func(rel string) ([]string, error) {
 		fd, es, err := openFolder(filepath.Join(b, rel))
 		if err != nil {
 			return nil, err
 		}
 		unix.Close(fd)
+		s.add(rel, es)
 		was := map[string]entry{}
 		if fd, old, err := openFolder(filepath.Join(a, rel)); err == nil {
 			unix.Close(fd)
@@ -201,6 +203,7 @@ func linked(ctx context.Context, a, b string, own map[string]bool, added []strin
 		}
 		return below, nil
 	})
+	return s.String(), err
 }
 
 const openDir = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC

@@ -58,7 +58,7 @@ func TestLinked(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.change(t, b)
-		if err := linked(t.Context(), a, b, own, added); errors.Is(err, errUnlike) != c.unlike || err != nil && !c.unlike {
+		if _, err := linked(t.Context(), a, b, own, added); errors.Is(err, errUnlike) != c.unlike || err != nil && !c.unlike {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -18,8 +18,15 @@ type reader struct {
 	python   string
 	platform string
 
+	token string        // what build.py says in the end; "" for another program
+	said  chan struct{} // closed then; what comes later is not read
+
 	megabytes map[string]float64 // of each download
 	loaded    float64
+}
+
+func newReader(sink progress.Sink, token string) *reader {
+	return &reader{sink: sink, token: token, said: make(chan struct{})}
 }
 
 const (
@@ -34,14 +41,24 @@ var (
 
 // Write takes output as it comes. It never fails.
 func (r *reader) Write(p []byte) (int, error) {
+	select {
+	case <-r.said:
+		return len(p), nil
+	default:
+	}
 	r.rest = append(r.rest, p...)
 	for {
 		i := bytes.IndexByte(r.rest, '\n')
 		if i < 0 {
 			break
 		}
-		r.line(string(r.rest[:i]))
+		line := string(r.rest[:i])
 		r.rest = r.rest[i+1:]
+		if r.token != "" && line == "conjured: end "+r.token {
+			close(r.said)
+			return len(p), nil
+		}
+		r.line(line)
 	}
 	if len(r.rest) > maxLine {
 		r.flush()

@@ -70,6 +70,7 @@ func (b *Builder) resolve(ctx context.Context, s Spec, o ResolveOptions, install
 		return resolution{}, Generation{}, err
 	}
 	r := resolution{Manifest: s.with(out.manifest), Notices: out.notices, trial: s.trial(g, w.prev, out.built)}
+	r.trial.rest = out.rest
 	if moved {
 		r.Notices = append(r.Notices, movedNotices(s, out.manifest)...)
 	}

@@ -153,7 +153,7 @@ func (b *Builder) source(ctx context.Context, s Spec, w work, verb, name string,
 	if verb == "fetch" {
 		mounts, user = b.mounts(), b.c.Builder
 	}
-	read := &reader{sink: sink}
+	read := newReader(sink, "")
 	exit, err := b.c.Runner.Run(ctx, Command{
 		Image: s.Image, Args: []string{b.c.Python, "-I", "-S", filepath.Join(inside, "source.py"), verb},
 		Env: b.environment(), Mounts: mounts, User: user, Network: verb == "fetch", Output: read,

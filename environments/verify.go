@@ -34,6 +34,8 @@ type trial struct {
 	files  bool     // whether every file is compared with its hash
 	names  []string // distributions to import
 	server int      // the generation in which Lab was started with these very files
+
+	rest func() error // what is left to look at while it is tried; nil: nothing
 }
 
 // trial says what must be tried of g, built beside prev.
@@ -74,15 +76,13 @@ func (b *Builder) verify(ctx context.Context, s Spec, g Generation, t trial, sin
 	if err != nil {
 		return nil, notice.List{s.judge(tried{Check: "files", Detail: variablesFile})}
 	}
+	if b.rehearsed(ctx, g, t) {
+		return nil, nil
+	}
 	var out tail
-	exit, err := b.c.Runner.Run(ctx, Command{
-		Image:  s.Image,
-		Args:   []string{python, "-I", "-c", verifyScript, string(text)},
-		Env:    set.Environ(gen+"/bin", "HOME=/tmp", "LC_ALL=C.UTF-8", "NO_COLOR=1"),
-		Mounts: []Mount{{Host: b.c.Store.root, Container: b.c.Store.mount, ReadOnly: true}},
-		User:   b.c.Verifier,
-		Output: &out,
-	})
+	c := b.verifyCommand(s, python, string(text), set, g)
+	c.Output = &out
+	exit, err := b.c.Runner.Run(ctx, c)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -112,6 +112,18 @@ func (b *Builder) verify(ctx context.Context, s Spec, g Generation, t trial, sin
 	return warnings, nil
 }
 
+// verifyCommand runs verify.py for g: it sees the store, can change nothing, and reaches
+// nobody.
+func (b *Builder) verifyCommand(s Spec, python, job string, set VariableSet, g Generation) Command {
+	return Command{
+		Image:  s.Image,
+		Args:   []string{python, "-I", "-c", verifyScript, job},
+		Env:    set.Environ(filepath.Join(b.c.Store.mount, g.Path(), "bin"), "HOME=/tmp", "LC_ALL=C.UTF-8", "NO_COLOR=1"),
+		Mounts: []Mount{{Host: b.c.Store.root, Container: b.c.Store.mount, ReadOnly: true}},
+		User:   b.c.Verifier,
+	}
+}
+
 // verifyJob is what verify.py reads.
 type verifyJob struct {
 	Prefix string   `json:"prefix"`
@@ -122,6 +134,7 @@ type verifyJob struct {
 	Kernel []string `json:"kernel"`
 	Lab    bool     `json:"lab"`
 	Files  bool     `json:"files"`
+	Wait   bool     `json:"wait"` // for another job, on standard input
 }
 
 func (b *Builder) verifyJob(g Generation, t trial) verifyJob {

@@ -4,6 +4,10 @@ runs as nobody, without network, and with the environment mount read-only.
 Run as `PYTHON -I -c THIS-TEXT JOB`: PYTHON is the generation's own, or that of the image's
 Lab set for a generation without one; JOB is JSON, see Job. Prints one line of JSON for
 each thing tried. Parts that may crash are run by the same text with more arguments.
+
+With "wait" in JOB it begins before the generation is complete, and PYTHON is that of the
+one beside which it is made. What speaks to a kernel is loaded then, and another JOB comes
+as a line on standard input. All that is tried still runs in the generation's own Python.
 """
 
 import base64
@@ -33,9 +37,12 @@ class Job(TypedDict):
     kernel: list[str]  # how the kernel is started; [] for that of Python
     lab: bool  # whether Lab is started
     files: bool  # whether every file is compared with its hash
+    wait: bool  # whether the job is still to come
 
 
 JOB: Job = json.loads(sys.argv[1])
+PYTHON = sys.executable  # what tries
+WAITED = JOB["wait"]
 
 
 def say(check: str, ok: bool, name: str = "", kind: str = "", detail: str = "") -> None:
@@ -44,7 +51,7 @@ def say(check: str, ok: bool, name: str = "", kind: str = "", detail: str = "") 
 
 
 def child(*args: str) -> list[str]:
-    return [sys.executable, "-I", "-c", TEXT, sys.argv[1], *args]
+    return [PYTHON, "-I", "-c", TEXT, json.dumps(JOB), *args]
 
 
 def packages() -> list[dict[str, Any]]:
@@ -181,9 +188,10 @@ def server() -> None:
         say("server", not problem, detail=problem and f.read()[-1500:] + "\n" + problem)
 
 
-def compute() -> None:
-    """A kernel computes 1+1. It is started as students' servers start it."""
+def manager() -> Any:
+    """What starts kernels, and speaks to them, as in students' servers."""
     from jupyter_client import KernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
 
     folder = os.path.join(os.environ["HOME"], "kernels", "tried")
     os.makedirs(folder, exist_ok=True)
@@ -191,9 +199,14 @@ def compute() -> None:
     argv = [os.path.join(JOB["prefix"], "bin", argv[0]), *argv[1:]]
     with open(os.path.join(folder, "kernel.json"), "w") as f:
         json.dump({"argv": argv, "display_name": "tried", "language": ""}, f)
-    os.environ["JUPYTER_PATH"] = os.environ["HOME"]
-    km = KernelManager(kernel_name="tried")
-    km.start_kernel()
+    specs = KernelSpecManager(kernel_dirs=[os.path.dirname(folder)], ensure_native_kernel=False)
+    return KernelManager(kernel_name="tried", kernel_spec_manager=specs)
+
+
+def compute(km: Any) -> None:
+    """A kernel computes 1+1. It is started as students' servers start it."""
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} if WAITED else {}
+    km.start_kernel(**silent)
     kc = km.client()
     kc.start_channels()
     try:
@@ -206,6 +219,8 @@ def compute() -> None:
         kc.execute_interactive("1+1", timeout=LIMIT / 2, output_hook=show)
         if "2" not in " ".join(seen).split():
             raise RuntimeError("1+1 gave %r" % seen)
+        if WAITED:
+            say("kernel", True)
     finally:
         kc.stop_channels()
         km.shutdown_kernel(now=True)
@@ -268,7 +283,7 @@ def consistent() -> None:
     if not os.path.exists(os.path.join(JOB["prefix"], "bin/python")):
         say("consistent", True)
         return
-    args = [JOB["uv"], "pip", "check", "--no-config", "--no-cache", "--python", sys.executable]
+    args = [JOB["uv"], "pip", "check", "--no-config", "--no-cache", "--python", PYTHON]
     code, text = ended("consistent", args)
     problems = [line for line in text.splitlines() if line.startswith("The package")]
     if code and JOB["pip"] is not None:
@@ -297,13 +312,41 @@ def guarded(work: Callable[..., None], *args: Any) -> None:
         say("failed", False, detail="%s: %s" % (type(e).__name__, e))
 
 
-def everything() -> None:
+def settle() -> None:
+    """Give what is tried a home, and nothing else of a person's."""
     os.makedirs(ROOT, exist_ok=True)
     for var in ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):
         os.environ[var] = os.path.join(ROOT, var.lower())
         os.makedirs(os.environ[var], exist_ok=True)
     os.environ.update(PYTHONNOUSERSITE="1", MPLBACKEND="Agg", JUPYTER_PLATFORM_DIRS="0")
     os.environ.pop("JUPYTER_PATH", None)
+
+
+def wait() -> None:
+    """Load what speaks to a kernel, wait for the job, and do it. Whoever asked takes
+    nothing but a yes from here, so that what fails need not be explained."""
+    global JOB, PYTHON
+    from jupyter_client import blocking
+
+    settle()
+    km = manager()
+    if km.kernel_spec is None or blocking is None:  # has all loaded that it takes
+        return
+    line = sys.stdin.readline()
+    if not line.endswith("\n"):
+        return  # it is not wanted any more
+    JOB, PYTHON = json.loads(line), os.path.join(JOB["prefix"], "bin/python")
+    work = [threading.Thread(target=guarded, args=args) for args in ((imports, JOB["names"]), (consistent,))]
+    for t in work:
+        t.start()
+    compute(km)
+    for t in work:
+        t.join()
+    say("done", True)
+
+
+def everything() -> None:
+    settle()
     work: list[tuple[Callable[..., None], tuple[Any, ...]]] = [(imports, (JOB["names"] + JOB["conda"],)), (consistent, ())]
     if JOB["lab"] and have("jupyterlab"):
         work.append((server, ()))
@@ -323,14 +366,16 @@ def everything() -> None:
 
 def main() -> None:
     mode, rest = (sys.argv[2:] or ["all"])[0], sys.argv[3:]
-    if mode == "all":
+    if WAITED:
+        wait()
+    elif mode == "all":
         everything()
     elif mode == "imports":
         for name in rest:
             one_import(name)
         os._exit(0)
     elif mode == "compute":
-        compute()
+        compute(manager())
     elif mode == "compare":
         compare()
 

@@ -54,6 +54,7 @@ type job struct {
 	Implicit   []string `json:"implicit"`
 	Check      bool     `json:"check"`
 	Ahead      bool     `json:"ahead"` // a guess fills Gen
+	Token      string   `json:"token"` // what it says in the end, which nobody else can say
 	Conda      condaJob `json:"conda"`
 	Narrow     bool     `json:"narrow"`
 	Options    []string `json:"options"`

@@ -12,9 +12,8 @@ the packages of conda: of the generation in use, and of the manifest. result.jso
 written last.
 
 When job.json says ahead, the generation in use is being linked into the new one by whoever
-started this, and inventory.json is its inventory: see ahead.py. After the line "step built"
-nothing changes any more but inventory.json, which is then that of the new generation, if
-there is one.
+started this, and inventory.json is its inventory: see ahead.py. In the end inventory.json
+is that of the new generation, if it has one. Nothing is touched after the line "end TOKEN".
 
 Exit codes: 10 no manifest, 11 no interpreter, 12 not installed, 13 not compiled,
 14 no such Python, 15 see conda-failure.json, 20 the manifest is the one in previous.txt
@@ -58,6 +57,7 @@ class Job(NamedTuple):
     conda: dict[str, Any]  # see prefix.Ask
     check: bool  # whether what is stored is looked at before it is used
     ahead: bool  # whether the generation in use is being linked already
+    token: str  # to be said when nothing is left to do
 
 
 class Site(NamedTuple):
@@ -320,6 +320,7 @@ def main() -> None:
     say("step built")
     if found := study():
         inventory.write(at("inventory.json"), found)
+    say("end", job.token)
 
 
 if __name__ == "__main__":
