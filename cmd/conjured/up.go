@@ -149,7 +149,7 @@ func (b *box) follow(ctx context.Context, dir string, t *terminal, lines chan<- 
 		case <-ctx.Done():
 		}
 	}
-	changed, err := usbwatch.Folder(ctx, dir, 300*time.Millisecond, b.log)
+	changed, err := usbwatch.Folder(ctx, dir, 150*time.Millisecond, b.log)
 	if err != nil {
 		print(func() { t.notices(notice.For(err)) })
 	}
