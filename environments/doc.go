@@ -13,6 +13,7 @@
 //	gen/ENV/N/              a generation, built in place: a virtual environment, or a prefix
 //	                        of conda with what pip brings on top
 //	gen/ENV/N/ok            written last: the hash of generation.json
+//	gen/ENV/N/variables.txt what the launcher sets for its programs, if there is anything
 //	gen/ENV/N/lease         the launcher holds a shared flock on it
 //	label/ENV/LABEL         -> ../../gen/ENV/N, replaced by rename(2)
 //	kernels/NAME/kernel.json
@@ -39,7 +40,8 @@
 //     network, with the directory read-only. Building one unpacks and compiles files,
 //     and no more: no sdist, no link script, no start-up file (.pth) is executed. A
 //     Python of conda that is not the image's compiles without network, and can write
-//     to its own generation only
+//     to its own generation only. What conda runs when an environment is activated runs
+//     once, before the generation is tried and like that
 //   - what conda brings is not replaced by pip: both lines are named instead
 //   - whoever fails leaves every label where it was
 //   - one Builder works on a Store at a time

@@ -21,7 +21,7 @@ func oldFolder(t *testing.T) string {
 		"docker-compose.override.yml": "version: '3.7'\nservices:\n  conjuring:\n    environment:\n      LESSON: birds\n    shm_size: 256mb\n",
 		"custom/users.csv":            "name,password,admin (first row is header)\r\nmaria,aBirdInTheHand\r\nleon,4Wrens,true\r\n",
 		"custom/base.Dockerfile":      "FROM ubuntu:18.04 as base\n",
-		"custom/environment.yml":      "name: base  # more kernels: environment-<name>.yml\nchannels:\n- conda-forge\ndependencies:\n- pip:\n  - tqdm\n",
+		"custom/environment.yml":      "name: base  # more kernels: environment-<name>.yml\nchannels:\n- conda-forge\ndependencies:\n- pip:\n  - tqdm\nvariables:\n  SEASON: it's $PRING\n",
 		"custom/environment-geo.yml":  "channels:\n- conda-forge\ndependencies:\n- geopandas\n",
 		"custom/apt.txt":              "", "custom/requirements.txt": "",
 		"custom/srv/jupyterhub_config.py": "# c.JupyterHub.ssl_key = ''\n",
@@ -63,8 +63,8 @@ func TestA1_oldFolder(t *testing.T) {
 	if err := maria.spawn(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	got, err := maria.run(t.Context(), "import tqdm, os; print(os.environ['LESSON'], os.getuid(), os.path.exists('.bashrc'), open('shared/hello.sh').read())")
-	if err != nil || !strings.HasPrefix(got, "birds 2000 True echo hello") {
+	got, err := maria.run(t.Context(), "import tqdm, os; print(os.environ['LESSON'], os.environ['SEASON'], os.getuid(), os.path.exists('.bashrc'), open('shared/hello.sh').read())")
+	if err != nil || !strings.HasPrefix(got, "birds it's $PRING 2000 True echo hello") {
 		t.Errorf("in maria's kernel: %q %v", got, err)
 	}
 	c.eventually(2*time.Minute, "the class is told that another base serves, and what became of the kernel geo", func() bool {

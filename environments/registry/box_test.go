@@ -42,6 +42,9 @@ func (w *workshop) manifest(s environments.Spec, upgrade bool) environments.Mani
 		python = "3.13"
 	}
 	m := environments.Manifest{Python: python, Platform: "linux-x86_64"}
+	for _, v := range s.Variables {
+		m.Variables = append(m.Variables, v.Assignment())
+	}
 	for _, r := range s.Requirements {
 		name, version, _ := strings.Cut(r.Spec, "==")
 		if version == "" {
