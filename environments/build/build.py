@@ -183,8 +183,7 @@ def empty(job: Job, site: Site) -> None:
 def hot(job: Job) -> None:
     """Let the generation's Python look where packages are put for kernels that run."""
     os.makedirs(os.path.join(job.gen, compose.PACKAGES), exist_ok=True)
-    with open(os.path.join(job.gen, compose.PACKAGES, "conjured_hot.pth"), "w") as f:
-        f.write(job.hot + "\n")
+    compose.write(os.path.join(job.gen, compose.PACKAGES, "conjured_hot.pth"), (job.hot + "\n").encode(), 0o644)
 
 
 def heir_of(job: Job, site: Site) -> str:
@@ -211,6 +210,12 @@ def fetch(job: Job, site: Site, rest: dict[str, lock.Pin]) -> bool:
     args += ["--no-build", "--no-sources", "--link-mode", "hardlink", *job.options, "-r", "todo.txt"]
     if rest and not uv(job, *args):
         return False
+    ours = compose.OURS - {".lock"} | (set() if site.chosen else {"conda-meta"})
+    if taken := [n for n in sorted(ours) if os.path.lexists(os.path.join(job.gen, n))]:
+        print("error: one of them has the file %s, which only the class may write" % taken[0], flush=True)
+        return False
+    if rest:
+        hot(job)  # in the place of a package's own
     if os.path.lexists(own := os.path.join(job.gen, ".lock")):
         os.unlink(own)  # uv's, and of no use in what never changes
     return True
