@@ -23,6 +23,7 @@ type activation struct {
 	ref      string
 	writable bool
 	network  bool
+	index    string // of packages, for --network; "" is PyPI
 }
 
 func newEnvActivate(g *global) *cobra.Command {
@@ -34,9 +35,9 @@ student's kernel has them, and opens a shell in it or runs COMMAND. It has no ne
 the class and no rights, and is gone when it ends; the exit code is the command's.
 
 With --writable the packages can be changed, to try something out: the changes are thrown away at
-the end and nobody else sees them.`,
+the end and nobody else sees them. Packages are installed by uv, which is there; pip is not.`,
 		Example: "  conjured env activate geo\n  conjured env activate geo -- python -c 'import numpy; print(numpy.__version__)'\n" +
-			"  conjured env activate geo --ref next -- python -m pytest\n  conjured env activate geo --writable --network",
+			"  conjured env activate geo --ref next -- python -m pytest\n  conjured env activate geo --writable --network -- sh -c 'uv pip install rich && python -c \"import rich\"'",
 		ValidArgsFunction: g.complete(kernelNames, nothing),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if at := cmd.ArgsLenAtDash(); at >= 0 {
@@ -53,7 +54,7 @@ the end and nobody else sees them.`,
 	}
 	cmd.Flags().StringVar(&a.ref, "ref", "", "the label, tag or number whose packages are wanted (default current)")
 	cmd.Flags().BoolVar(&a.writable, "writable", false, "let packages be changed, in a copy that is thrown away")
-	cmd.Flags().BoolVar(&a.network, "network", false, "with a network, such as for pip install")
+	cmd.Flags().BoolVar(&a.network, "network", false, "with a network, such as for uv pip install")
 	_ = cmd.RegisterFlagCompletionFunc("ref", g.complete(envNames, envRefs)) // fails only for a flag that is not there
 	return cmd
 }
@@ -66,10 +67,11 @@ func (g *global) activate(ctx context.Context, name string, command []string, a 
 	if r.Place == nil {
 		return errNoAnswer
 	}
-	_, p, err := g.load()
+	own, p, err := g.load()
 	if err != nil {
 		return err
 	}
+	a.index = own.PipIndex
 	e, err := engine.Connect(ctx, engine.Config{Instance: p.Instance})
 	if err != nil {
 		return err
@@ -89,7 +91,7 @@ func inside(ctx context.Context, e *engine.Engine, p place, at api.EnvPlace, com
 	tty := len(command) == 0 && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
 	s := activeSpec(at, command, tty)
 	if a.network {
-		s.Network = ""
+		online(&s, a.index)
 	}
 	if err := tidyScratch(ctx, e, p); err != nil {
 		return err
@@ -130,6 +132,9 @@ func (c childError) Error() string { return fmt.Sprintf("the command ended with 
 // shell opens the best shell of the image; it stands for no words of anybody's.
 const shell = `if [ -x /bin/bash ]; then exec /bin/bash --noprofile --norc -i; fi; exec /bin/sh -i`
 
+// toolsPath is where the image has uv, which installs packages in place of pip.
+const toolsPath = "/opt/conjured/bin"
+
 // nobody runs what is looked at: no file of the class is theirs.
 const nobody = "65534:65534"
 
@@ -153,6 +158,7 @@ func activeSpec(at api.EnvPlace, command []string, tty bool) engine.Spec {
 		env = append(env, "TERM="+t)
 	}
 	env = set.Environ(inside+"/bin", env...)
+	env[0] += ":" + toolsPath // the first is PATH
 	return engine.Spec{
 		Image: at.Image, Entrypoint: command[:1], Cmd: command[1:], Env: env, User: nobody, WorkDir: "/tmp/home",
 		Hostname: hostName(at.Env), Network: "none", Tty: tty, ReadOnly: true, Init: true, Pids: 512,
@@ -160,6 +166,21 @@ func activeSpec(at api.EnvPlace, command []string, tty bool) engine.Spec {
 		CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"},
 		Tmpfs:  map[string]string{"/tmp": "mode=1777,size=1g,exec,nosuid,nodev", "/tmp/home": "mode=1777,size=1g,exec,nosuid,nodev"},
 		Mounts: []engine.Mount{{Source: at.Root, Target: at.Mount, ReadOnly: true, NoCreate: true}},
+	}
+}
+
+// online gives a container a network, and uv the index and the certificates that the
+// class's own packages come by.
+func online(s *engine.Spec, index string) {
+	s.Network = ""
+	s.Env = append(s.Env, "UV_NO_CONFIG=1", "UV_PYTHON_DOWNLOADS=never", "UV_LINK_MODE=copy")
+	if index != "" {
+		s.Env = append(s.Env, "UV_DEFAULT_INDEX="+index)
+	}
+	if trusted := trustStore(); trusted != "" {
+		const inside = "/etc/ssl/certs/ca-certificates.crt"
+		s.Mounts = append(s.Mounts, engine.Mount{Source: trusted, Target: inside, ReadOnly: true, NoCreate: true})
+		s.Env = append(s.Env, "SSL_CERT_FILE="+inside)
 	}
 }
 

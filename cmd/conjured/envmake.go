@@ -93,11 +93,11 @@ each other, and runs a kernel. It changes nothing; reset repairs what it finds.`
 
 func newEnvDeploy(g *global) *cobra.Command {
 	return &cobra.Command{
-		Use: "deploy NAME [TAG]", Short: "Build what a tag names; nobody uses it until it is promoted or labelled",
-		Long: `deploy builds and tests the exact list of packages that a tag names, otherwise the newest one. A
-generation that is there already is not built again.`,
+		Use: "deploy NAME [REF]", Short: "Build what a tag names; nobody uses it until it is promoted or labelled",
+		Long: `deploy builds and tests the exact list of packages that REF names (a tag, a label or a number),
+otherwise the newest one. A generation that is there already is not built again.`,
 		Example:           "  conjured env deploy geo\n  conjured env deploy geo env-geo-2026_11_20",
-		Args:              between(1, "NAME", "TAG"),
+		Args:              between(1, "NAME", "REF"),
 		ValidArgsFunction: g.complete(kernelNames, envTags, nothing),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.doEnv(cmd.Context(), api.EnvDeploy, api.EnvRequest{Names: args[:1], Ref: arg(args, 1)})

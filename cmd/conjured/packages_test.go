@@ -46,6 +46,8 @@ func TestPackages(t *testing.T) {
 		{"another version needs a new kernel", p.restart},
 		{"back without network", p.back},
 		{"one fails and the others do not", p.oneFails},
+		{"a package that is source code only", p.source},
+		{"a repository of the old tool, and back", p.oldTool},
 		{"the course goes", p.gone},
 		{"latest holds every kernel", p.sealed},
 		{"killed and up again", p.killed},
@@ -64,6 +66,7 @@ const weekImages = "conjured-test/week"
 type week struct {
 	lesson
 	channel *condatest.Server
+	python  string // version of the channel's
 	ben     *student
 	geo     *kernel // amira's, of environment geo
 }
@@ -75,6 +78,7 @@ func (p *week) openChannel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.python = python.Version
 	packages := []condatest.Package{python}
 	for _, spec := range []string{"geopandas 1.1", "geopandas 1.2", "shapely 2.1", "statsmodels 0.14", "patsy 1.0"} {
 		name, version, _ := strings.Cut(spec, " ")
@@ -87,7 +91,7 @@ func (p *week) openChannel(t *testing.T) {
 	p.channel = condatest.Serve(condatest.Channel{Name: "conda-forge", Packages: packages})
 	mirror := onBridge(t, p.channel)
 	p.class.stop(os.Interrupt)
-	settings := testSettings + "conda_channel: " + mirror.URL + "\n"
+	settings := testSettings + "conda_channel: " + mirror.URL + "\npip_index: " + p.openIndex(t) + "\n"
 	if err := os.WriteFile(p.class.settings, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
