@@ -24,12 +24,31 @@ type finding struct {
 }
 
 func newDoctor(g *global) *cobra.Command {
-	return &cobra.Command{
+	var repair bool
+	var root string
+	var start []string
+	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look at this machine and say what keeps a class from running", Args: exactly(),
 		Long: `doctor looks at Docker, the disk, the rights and the running daemon, changes nothing,
-and says for each what it found. The exit code is 1 when something stands in the way.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), g) },
+and says for each what it found. The exit code is 1 when something stands in the way.
+
+With --repair it mends a Docker that does not start any more, or whose images could not be
+made again: parts of its store are put aside, one after the other, until it works. Students'
+work, accounts and packages are not in there. It does not end anybody's work.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if repair {
+				return runRepair(cmd.Context(), g, root, start)
+			}
+			return runDoctor(cmd.Context(), g)
+		},
 	}
+	cmd.Flags().BoolVar(&repair, "repair", false, "mend Docker's store")
+	cmd.Flags().StringVar(&root, "docker-data", "", "where that store is, when Docker can't be asked")
+	cmd.Flags().StringArrayVar(&start, "docker-start", nil, "how Docker is started where no systemd does it (a word for each flag)")
+	for _, name := range []string{"docker-data", "docker-start"} {
+		_ = cmd.Flags().MarkHidden(name) // it is there, two lines above
+	}
+	return cmd
 }
 
 func runDoctor(ctx context.Context, g *global) error {

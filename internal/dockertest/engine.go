@@ -1,6 +1,7 @@
 package dockertest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ type Engine struct {
 	dir     string
 	network *exec.Cmd // holds the network namespace, which outlives the engine
 	cmd     *exec.Cmd
+	ended   chan struct{} // closed when cmd has ended
 	log     string
 }
 
@@ -50,41 +52,57 @@ func (d *Engine) Docker(args ...string) (string, error) {
 // Start starts the engine as scripts/docker.sh does, and waits until it answers.
 func (d *Engine) Start() {
 	d.t.Helper()
+	if err := d.TryStart(); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// TryStart is Start of an engine that may not be able to: then the error is what it said.
+func (d *Engine) TryStart() error {
 	// Of one that was killed. Where process 1 does not bury the dead, as in many
 	// containers, the numbers in them seem to be of living processes.
-	for _, file := range []string{"pid", "exec/containerd/containerd.pid"} {
+	for _, file := range []string{"pid", "exec/containerd/containerd.pid", "log"} {
 		if err := os.RemoveAll(filepath.Join(d.dir, file)); err != nil {
-			d.t.Fatal(err)
+			return err
 		}
 	}
 	d.cmd = exec.Command("nsenter", "--net=/proc/"+strconv.Itoa(d.network.Process.Pid)+"/ns/net", "dockerd", "--live-restore",
 		"--data-root", d.Data, "--exec-root", d.dir+"/exec", "--pidfile", d.dir+"/pid", "-H", d.Host)
-	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	log, err := os.Create(d.log)
 	if err != nil {
-		d.t.Fatal(err)
+		return err
 	}
 	defer log.Close()
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	if err := d.cmd.Start(); err != nil {
-		d.t.Fatal(err)
+		return err
 	}
-	deadline := time.Now().Add(time.Minute)
+	ended := make(chan struct{})
+	go func() {
+		_ = d.cmd.Wait() // how it ended stands in its log
+		close(ended)
+	}()
+	d.ended = ended
+	deadline := time.After(time.Minute)
 	for {
 		if _, err := d.Docker("version"); err == nil {
-			return
+			return nil
 		}
-		if time.Now().After(deadline) {
-			said, _ := os.ReadFile(d.log)
-			d.t.Fatalf("docker does not answer:\n%s", said)
+		select {
+		case <-ended:
+		case <-deadline:
+		case <-time.After(200 * time.Millisecond):
+			continue
 		}
-		time.Sleep(200 * time.Millisecond)
+		said, _ := os.ReadFile(d.log)
+		return fmt.Errorf("docker does not answer:\n%s", said)
 	}
 }
 
 // Kill ends the engine, and with it its containerd; what runs in containers goes on.
 func (d *Engine) Kill() {
 	_ = d.cmd.Process.Kill()
-	_ = d.cmd.Wait()
+	<-d.ended
 }
 
 // Load copies images from the machine's engine.
@@ -112,8 +130,10 @@ func (d *Engine) remove() {
 	if ids, err := d.Docker("ps", "-aq"); err == nil && ids != "" {
 		_, _ = d.Docker(append([]string{"rm", "-f"}, strings.Fields(ids)...)...)
 	}
-	_ = d.cmd.Process.Signal(syscall.SIGTERM)
-	_ = d.cmd.Wait()
+	if d.ended != nil {
+		_ = d.cmd.Process.Signal(syscall.SIGTERM)
+		<-d.ended
+	}
 	_ = d.network.Process.Kill()
 	_ = d.network.Wait()
 	mounts, _ := os.ReadFile("/proc/self/mounts")
