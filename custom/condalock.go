@@ -20,6 +20,7 @@ type condaList struct {
 
 	rel   string
 	count int
+	old   bool // an md5 was seen
 }
 
 // subdir is what conda calls this machine.
@@ -60,6 +61,11 @@ func (l *condaList) archive(line int, address string, sums ...string) {
 // best is the first checksum of an archive: of two kinds they are of the same file.
 func (l *condaList) best(line int, name string, sums []string) string {
 	if h := l.listed(l.rel, line, name, sums[:min(1, len(sums))]...); h != nil {
+		if strings.HasPrefix(h[0], "md5:") && !l.old {
+			l.old = true
+			l.info("lock-md5", l.rel, line, fmt.Sprintf("%s line %d: the checksum of %s is of an old kind (md5)", printable(l.rel), line, short(name)),
+				"packages are compared with them; somebody who means harm can make two files with one md5", "make the list again with a current tool, which writes sha256")
+		}
 		return h[0]
 	}
 	return ""

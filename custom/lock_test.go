@@ -79,6 +79,7 @@ func TestCondaLock(t *testing.T) {
 	want(t, "channels", base.Channels, []string{"conda-forge"})
 	want(t, "pip", base.Pip, []Requirement{{Name: "typing-extensions", Spec: "typing_extensions==4.8.0", File: "conda-lock.yml", Line: 45, Hashes: []string{sumC}}})
 	wantNotice(t, l, sevInfo, "lock-instead", "environment.yml", 3)
+	wantNotice(t, l, sevInfo, "lock-md5", "conda-lock.yml", 15)
 	want(t, "the others", condaOf(spec(t, f, "geo")), []string{"gdal"})
 	for what, c := range map[string]struct{ old, new, code string }{
 		"anaconda":    {"conda.anaconda.org/conda-forge/" + subdir() + "/numpy", "repo.anaconda.com/pkgs/main/" + subdir() + "/numpy", "environment-anaconda"},

@@ -135,7 +135,8 @@ func TestChecksums_pip(t *testing.T) {
 // An archive of conda has to be the one that a list means, by sha256 or md5.
 func TestChecksums_conda(t *testing.T) {
 	geo := condatest.Package{Name: "geo", Version: "1.0", Noarch: "generic"}
-	x := newCondaBox(t, "http://127.0.0.1:9/simple", geo)
+	liar := condatest.Package{Name: "liar", Version: "1", Noarch: "generic", MD5: strings.Repeat("e", 32)}
+	x := newCondaBox(t, "http://127.0.0.1:9/simple", geo, liar)
 	spec := func(hash string) Spec {
 		s := Spec{Env: Base, Image: "host", Channels: []string{"conda-forge"}, Conda: condaAsks("geo=1.0", "python")}
 		s.Conda[0].Hash = hash
@@ -157,6 +158,13 @@ func TestChecksums_conda(t *testing.T) {
 		if len(l) != 1 || l[0].Code != code || l[0].File != "environment.yml" || l[0].Line != 3 || !strings.Contains(l[0].What, "geo=1.0=") {
 			t.Errorf("%s: %+v", hash, l)
 		}
+	}
+	// A channel that announces the md5 that is wanted, for another file.
+	s := spec("")
+	s.Conda = append(s.Conda, CondaRequirement{Spec: "liar", File: "environment.yml", Line: 5, Hash: "md5:" + liar.MD5})
+	_, err := x.b.Make(t.Context(), s, progress.Discard)
+	if l := notice.For(err); len(l) != 1 || l[0].Code != "environment-hash" || l[0].Line != 5 {
+		t.Errorf("a channel that lies: %+v", l)
 	}
 	if gs, err := x.store.Generations(Base); err != nil || len(gs) != 1 {
 		t.Errorf("%+v %v", gs, err)

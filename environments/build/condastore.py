@@ -85,11 +85,12 @@ class Package(NamedTuple):
     url: str
     sha256: str
     size: int = 0
+    md5: str = ""  # "" when nobody says
 
     @classmethod
     def of(cls, d: dict[str, Any]) -> "Package":
         name, version, build, url, sha256 = (str(d[k]) for k in ("name", "version", "build", "url", "sha256"))
-        p = cls(name, version, build, url, sha256, int(d.get("size") or 0))
+        p = cls(name, version, build, url, sha256, int(d.get("size") or 0), str(d.get("md5") or ""))
         if not re.fullmatch("[0-9a-f]{64}", p.sha256):
             raise Failure("hash", "%s has no sha256" % p.url, [p.name])
         if (
@@ -313,6 +314,8 @@ class Store:
 
     def unpack(self, p: Package) -> None:
         archive = self.archive(p)
+        if p.md5 and digest(archive, "md5") != p.md5:  # a list may go by that alone
+            raise Failure("hash", "hash mismatch: %s is not the file that was chosen" % p.url, [p.name])
         new = os.path.join(self.pkgs, ".new-" + p.stem)
         wipe(new)
         try:

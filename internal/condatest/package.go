@@ -2,6 +2,7 @@ package condatest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
@@ -47,6 +48,7 @@ type Package struct {
 	Bz2           bool   // the older format, by the bzip2 program of this machine
 
 	BrokenHash bool   // the channel announces another hash
+	MD5        string // what the channel announces as md5; "" is the true one
 	Truncated  bool   // the archive ends in the middle, and the announced hash is that of the half
 	Yanked     bool   // no longer in the channel's index, still to be had by its address
 	Unlisted   []File // in the archive, and in no list of its files
@@ -168,7 +170,7 @@ func (p Package) record(archive []byte) map[string]any {
 	if p.BrokenHash {
 		sha, old = [32]byte{}, [16]byte{}
 	}
-	out["sha256"], out["md5"], out["size"] = hex.EncodeToString(sha[:]), hex.EncodeToString(old[:]), len(archive)
+	out["sha256"], out["md5"], out["size"] = hex.EncodeToString(sha[:]), cmp.Or(p.MD5, hex.EncodeToString(old[:])), len(archive)
 	return out
 }
 
