@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -136,7 +135,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 		}
 		return outcome{}, explain(s, exit, read.text(), b.c.Index)
 	}
-	lock, err := os.ReadFile(filepath.Join(w.host, "lock.txt"))
+	lock, err := readSmall(filepath.Join(w.host, "lock.txt"))
 	if err != nil {
 		return outcome{}, fmt.Errorf("cannot read what uv wrote: %w", err)
 	}

@@ -28,3 +28,12 @@ func TestReaderOfConda(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// What a package says is not taken for what build.py said before it was read.
+func TestOutputOfStrangers(t *testing.T) {
+	r := &reader{sink: progress.Discard}
+	fmt.Fprint(r, "conjured: python 3.13 linux-x86_64\nerror: a package says\nconjured: python ../.. evil\n")
+	if r.python != "3.13" || r.platform != "linux-x86_64" {
+		t.Errorf("%s %s", r.python, r.platform)
+	}
+}

@@ -145,7 +145,7 @@ func (r *reader) own(f []string) {
 	}
 	step, unit := steps(f[1])
 	switch {
-	case f[0] == "python" && len(f) == 3:
+	case f[0] == "python" && len(f) == 3 && r.python == "": // said once, before anything strange is read
 		r.python, r.platform = f[1], f[2]
 	case f[0] == "step" && step != "":
 		r.event(progress.Event{Step: step})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 
 	"golang.org/x/term"
 
@@ -89,6 +90,17 @@ func kindOf(n notice.Notice) string {
 	return n.Code + "\x00" + n.File + "\x00" + n.Do
 }
 
+// harmless is s without what a terminal would obey or what turns writing around: a notice
+// may hold what a package, an index or a file said.
+func harmless(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}
+
 func (t *terminal) notice(n notice.Notice, alike int) {
 	mark := t.paint("1;36", "note")
 	switch n.Severity {
@@ -102,15 +114,15 @@ func (t *terminal) notice(n notice.Notice, alike int) {
 	}
 	place := ""
 	if w := n.Where(); w != "" {
-		place = t.paint("1", w) + ": "
+		place = t.paint("1", harmless(w)) + ": "
 	}
-	t.say("%s: %s%s", mark, place, n.What)
+	t.say("%s: %s%s", mark, place, harmless(n.What))
 	if alike > 3 {
 		t.say("    (and %d more lines of %s like this one)", alike-1, n.File)
 	}
 	for _, s := range []string{n.Means, n.Do} {
 		if s != "" {
-			t.say("    %s", strings.ReplaceAll(s, "\n", "\n    "))
+			t.say("    %s", strings.ReplaceAll(harmless(s), "\n", "\n    "))
 		}
 	}
 }

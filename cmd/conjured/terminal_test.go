@@ -76,3 +76,13 @@ func TestElapsed(t *testing.T) {
 		}
 	}
 }
+
+// What a package says of itself, a terminal does not obey.
+func TestNoticesObeyNobody(t *testing.T) {
+	term, _, err := plainTerminal()
+	evil := "x\x1b]0;title\a\x1b[2J\u202eback\r\u009b"
+	term.notices(notice.List{{Severity: notice.SeverityError, File: evil, What: evil, Means: evil + "\nnext", Do: evil}})
+	if got := err.String(); strings.ContainsAny(got, "\x1b\a\r\u202e\u009b") || !strings.Contains(got, "[2J") || !strings.Contains(got, "\n    next") {
+		t.Errorf("%q", got)
+	}
+}
