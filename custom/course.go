@@ -71,7 +71,7 @@ func (r *reader) courseNames(dir string) []string {
 	case !isCourse || !r.goodName(dir, dir):
 		return nil
 	case !envName.MatchString(dir):
-		r.refuseName(place{file: dir}, dir, "its name cannot be that of a course", fmt.Sprintf("rename it: up to %d letters, numbers, dashes and underscores, beginning with a letter", MaxEnvName))
+		r.refuseName(place{file: dir}, dir, "its name cannot be that of a course", "rename it: "+nameWords())
 		return nil
 	}
 	return names

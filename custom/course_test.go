@@ -78,6 +78,12 @@ func TestCoursesCSV(t *testing.T) {
 		wantNotice(t, l, sevWarn, code, "courses.csv", line)
 	}
 	wantNotice(t, l, sevInfo, "courses-open", "open", 0)
+	_, turned := read(t, all.with(files{"courses.csv": "student,course\nbo,geo-101\n,bio\n"}), Options{})
+	for _, s := range []string{"line 2 has the student before the course", "write it as: geo-101,bo", "line 3 names no course"} {
+		if !strings.Contains(dump(turned), s) {
+			t.Errorf("nothing says %q:\n%s", s, dump(turned))
+		}
+	}
 	for what, text := range map[string]string{"semicolons": "course;student\r\nbio;cy\r\n", "no heading": "bio,cy\n", "tabs": "Kurs\tName\nbio\tcy\n", "quotes": "course,student\n\"bio\",\"cy\"\n"} {
 		f, l := read(t, all.with(files{"courses.csv": text}), Options{})
 		wantNoErrors(t, l)

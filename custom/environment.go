@@ -39,7 +39,7 @@ func (r *reader) readEnvironments() {
 		}
 		if other, again := first[e.Name]; again {
 			r.warn("environment-duplicate", file, e.Line, fmt.Sprintf("%s and %s are both called %s", other.File, file, e.Name),
-				"both describe one environment, the later file on top of the earlier one, as in the old project (E6)", "merge them into one file, or give one another name")
+				"both describe one environment, the later file on top of the earlier one, as in the old project", "merge them into one file, or give one another name")
 		} else {
 			first[e.Name] = e
 		}
@@ -89,10 +89,15 @@ func (r *reader) environmentName(e *Environment, root *yaml.Node) bool {
 			where = fmt.Sprintf("%s line %d", e.File, e.Line)
 		}
 		r.error("environment-name", e.File, e.Line, fmt.Sprintf("%s: %q cannot be the name of an environment", where, short(e.Name)),
-			"use up to 64 letters, numbers, dots, dashes and underscores, and begin with a letter or a number")
+			"give it another one: "+nameWords())
 		return false
 	}
 	return true
+}
+
+// nameWords says what a name may be made of.
+func nameWords() string {
+	return fmt.Sprintf("letters from a to z, numbers, dashes and underscores, a letter or a number first, no blanks, %d characters at most", MaxEnvName)
 }
 
 // oldName tells where the old project, which searched for a line that begins with

@@ -114,6 +114,12 @@ func (m *members) row(line int, row []string) {
 	switch {
 	case row[0] == "" && len(strings.Join(row, "")) == 0:
 		return
+	case row[0] == "":
+		m.warn("courses-course", CoursesCSV, line, where+" names no course", "the row does nothing", "write the course before the student")
+		return
+	case a == nil && len(row) > 1 && m.asks(row[1]) != nil && m.known[users.Normalise(row[0])]:
+		m.warn("courses-course", CoursesCSV, line, where+" has the student before the course", "the row does nothing", fmt.Sprintf("write it as: %s,%s", short(row[1]), short(row[0])))
+		return
 	case a == nil:
 		m.warn("courses-course", CoursesCSV, line, fmt.Sprintf("%s: there is no course called %q", where, short(row[0])),
 			"the row does nothing", m.choices())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,7 +62,15 @@ func printReport(t *terminal, dir string, r custom.Report) {
 	t.print("%s: %s, %s, %s", dir,
 		plural(count[notice.SeverityError], "error"), plural(count[notice.SeverityWarning], "warning"), plural(count[notice.SeverityInfo], "note"))
 	t.print("  %s (%s)", plural(len(r.Roster), "account"), plural(admins, "teacher"))
+	var names []string
+	from := map[string][]string{}
 	for _, e := range r.Environments {
-		t.print("  kernel %s from %s", e.Name, e.File)
+		if from[e.Name] == nil {
+			names = append(names, e.Name)
+		}
+		from[e.Name] = append(from[e.Name], e.File)
+	}
+	for _, name := range names {
+		t.print("  kernel %s from %s", name, strings.Join(from[name], " and "))
 	}
 }
