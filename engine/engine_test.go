@@ -64,6 +64,9 @@ func withProbe(t *testing.T) *engine.Engine {
 	if _, err := e.Image(t.Context(), probeImage); err == nil {
 		return e
 	}
+	if err := e.Discard(t.Context(), probeImage); err != nil { // of a store that was damaged
+		t.Fatal(err)
+	}
 	bin := filepath.Join(t.TempDir(), "probe")
 	cmd := exec.Command("go", "build", "-o", bin, "./testdata/probe")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

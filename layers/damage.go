@@ -97,9 +97,12 @@ func mended() notice.Notice {
 	}
 }
 
+// CodeBeyondRepair is the code of the notice that no build can mend Docker's store.
+const CodeBeyondRepair = "docker-beyond-repair"
+
 func beyondRepair(d *damage) error {
 	return &notice.Error{Notice: notice.Notice{
-		Code: "docker-beyond-repair", Severity: notice.SeverityError,
+		Code: CodeBeyondRepair, Severity: notice.SeverityError,
 		What:  "Docker's store of images is damaged, and making the images again did not help",
 		Means: "no new server can be started; who works goes on, and homes, accounts and packages are safe",
 		Do:    "when nobody works, run conjured doctor --repair: it puts Docker's store aside and the class is made again, in a few minutes",

@@ -9,6 +9,8 @@ import (
 
 	"github.com/conjuring/conjured/appliance"
 	"github.com/conjuring/conjured/engine"
+	"github.com/conjuring/conjured/layers"
+	"github.com/conjuring/conjured/notice"
 )
 
 // doubt is whether Docker's store may have lost parts of the class's images: something
@@ -90,4 +92,28 @@ func (b *box) madeAgain(ctx context.Context, x appliance.Setup, before, now imag
 	}
 	b.serving.Store(nil)
 	go func() { _ = b.owner.Recheck(context.WithoutCancel(ctx)) }()
+}
+
+// beyondRepair has Docker's store replaced when no build can mend it. Only where the box
+// owns its Docker, which is where the unit for that is installed, and only while no
+// student's server runs; else the notice says what to do.
+func (b *box) beyondRepair(ctx context.Context, err error) {
+	if l := notice.For(err); len(l) != 1 || l[0].Code != layers.CodeBeyondRepair {
+		return
+	}
+	if err := writeFile(b.place.join(beyondFile), []byte(err.Error()+"\n"), 0o600); err != nil {
+		b.log.Warn("it is not written down that docker's store is beyond repair", "error", err)
+		return
+	}
+	servers, err := b.hub.Servers(ctx)
+	if err != nil || len(servers) > 0 {
+		return
+	}
+	if systemctl(ctx, "cat", repairUnit) != nil {
+		return // not installed, or nothing supervises anything here
+	}
+	b.log.Warn("docker's store is replaced, and the class made again")
+	if err := systemctl(ctx, "start", "--no-block", repairUnit); err != nil {
+		b.log.Warn("docker's store is not replaced", "error", err)
+	}
 }

@@ -172,6 +172,7 @@ func (b *box) buildImage(ctx context.Context, x appliance.Action, sink progress.
 	in.Doubt = b.doubt.on.Load()
 	r, err := b.images.Build(ctx, in, sink)
 	if err != nil {
+		b.beyondRepair(ctx, err)
 		return nil, err
 	}
 	if err := b.noteSystem(ctx, r.System); err != nil {
@@ -184,6 +185,9 @@ func (b *box) buildImage(ctx context.Context, x appliance.Action, sink progress.
 	}
 	if in.Doubt {
 		b.doubt.clear()
+	}
+	if err := os.Remove(b.place.join(beyondFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
 	}
 	b.madeAgain(ctx, x.Setup, before, v)
 	return r.Notices, nil
