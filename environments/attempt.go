@@ -16,11 +16,14 @@ import (
 // outcome is what one run of build.py gave.
 type outcome struct {
 	manifest  Manifest
+	supposed  bool // the manifest counts only when rest says so
 	unchanged bool // the manifest is the current one; nothing was installed
 	built     built
 	notices   notice.List // what a teacher should know although it worked
 
-	rest func() error // what is left to look at, see trial
+	rest rest                // what is left to look at; nil: nothing
+	late func() (int, error) // waits for the end of build.py
+	read *reader             // what it printed after it had said that it was done
 }
 
 // on notes in g what was found when it was built beside prev.
@@ -50,20 +53,24 @@ func (b *Builder) attempt(ctx context.Context, s Spec, w work, mode string, g *G
 		}
 		return out, err
 	}
-	retry.notices = append(retry.notices, notice.Notice{
+	retry.notices = append(retry.notices, offlineNotice())
+	return retry, nil
+}
+
+func offlineNotice() notice.Notice {
+	return notice.Notice{
 		Code: "environment-offline", Severity: notice.SeverityInfo,
 		What:  "the package index cannot be reached; everything needed was stored on this box",
 		Means: "the class gets the packages that were asked for",
 		Do:    "nothing",
-	})
-	return retry, nil
+	}
 }
 
 // guessing runs build.py beside a guess of what will stay. Whether what came of it is what
 // it should be is left to look at while it is tried.
 func (b *Builder) guessing(ctx context.Context, s Spec, w work, mode string, g *Generation, offline bool, sink progress.Sink) (outcome, error) {
 	var x *guess
-	if mode == "both" {
+	if mode == "both" && !w.sure {
 		x = b.guess(ctx, s, w, *g)
 	}
 	out, err := b.once(ctx, s, w, mode, g, offline, x, sink)
@@ -78,11 +85,30 @@ func (b *Builder) guessing(ctx context.Context, s Spec, w work, mode string, g *
 	}
 	text, err := readSmall(filepath.Join(w.host, inventoryFile))
 	from, to := w.prev, *g
-	out.rest = func() error {
+	out.supposed, out.rest = true, func() (notice.List, error) {
 		tree, err := linked(ctx, b.c.Store.path(from), b.c.Store.path(to), x.own, out.built.Added)
-		return errors.Join(err, b.c.Store.keepInventory(to, tree, text))
+		if err = errors.Join(err, b.c.Store.keepInventory(to, tree, text)); err != nil {
+			return nil, err
+		}
+		return b.certain(s, out)
 	}
 	return out, err
+}
+
+// certain waits until the index has said whether what was chosen from what is stored is
+// what it would have said. An index that cannot be reached makes it so: see attempt.
+func (b *Builder) certain(s Spec, out outcome) (notice.List, error) {
+	exit, err := out.late()
+	var f *buildFailure
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("cannot tell whether the versions are the right ones: %w", err)
+	case exit == 0:
+		return nil, nil
+	case exit == 22 && errors.As(explain(s, 10, out.read.after.String(), b.c.Index), &f) && f.kind == kindNetwork:
+		return notice.List{offlineNotice()}, nil
+	}
+	return nil, fmt.Errorf("the index says something else: %w", errUnlike)
 }
 
 func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Generation, offline bool, x *guess, sink progress.Sink) (outcome, error) {
@@ -117,7 +143,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 	if x != nil {
 		c.Input = x.input
 	}
-	exit, err := b.untilSaid(ctx, c, read)
+	exit, late, err := b.untilSaid(ctx, c, read)
 	switch {
 	case ctx.Err() != nil:
 		return outcome{}, ctx.Err()
@@ -145,7 +171,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 		}
 	}
 	python := strings.TrimPrefix(read.python, noPython)
-	out := outcome{manifest: Manifest{Python: python, Platform: read.platform}, built: w.built()}
+	out := outcome{manifest: Manifest{Python: python, Platform: read.platform}, built: w.built(), late: late, read: read}
 	if mode == "build" && g.Manifest.Python != python {
 		return out, pythonChanged(g.Manifest.Python, python)
 	}
@@ -164,7 +190,7 @@ func (b *Builder) once(ctx context.Context, s Spec, w work, mode string, g *Gene
 
 // untilSaid runs build.py until it has said that it has done everything. The container is
 // gone later: see Builder.trailing.
-func (b *Builder) untilSaid(ctx context.Context, c Command, read *reader) (int, error) {
+func (b *Builder) untilSaid(ctx context.Context, c Command, read *reader) (_ int, late func() (int, error), _ error) {
 	var exit int
 	var err error
 	ended := make(chan struct{})
@@ -172,12 +198,21 @@ func (b *Builder) untilSaid(ctx context.Context, c Command, read *reader) (int, 
 		defer close(ended)
 		exit, err = b.c.Runner.Run(ctx, c)
 	})
+	late = func() (int, error) {
+		<-ended
+		return exit, err
+	}
 	select {
 	case <-read.said:
-		return 0, nil
+		return 0, late, nil
 	case <-ended:
+	}
+	select {
+	case <-read.said: // both at once
+		return 0, late, nil
+	default:
 		read.flush()
-		return exit, err
+		return exit, late, err
 	}
 }
 

@@ -41,6 +41,8 @@ type ResolveOptions struct {
 	Upgrade  bool     // take the newest versions that the lines allow
 	Packages []string // of these only, normalised names; all when it is empty and Upgrade is set
 	Offline  bool     // use what is stored, and do not try the network
+
+	sure bool // nothing is supposed before it is known
 }
 
 // moves tells whether a package may get another version without need.
@@ -133,11 +135,16 @@ func (b *Builder) Make(ctx context.Context, s Spec, sink progress.Sink) (Made, e
 		m.Notices = append(slices.Clone(r.Notices), m.Notices...)
 		return m, err
 	}
-	r, g, err := b.resolve(ctx, s, ResolveOptions{}, true, sink)
+	return b.make(ctx, s, ResolveOptions{}, sink)
+}
+
+// make resolves s and builds it in one go.
+func (b *Builder) make(ctx context.Context, s Spec, o ResolveOptions, sink progress.Sink) (Made, error) {
+	r, g, err := b.resolve(ctx, s, o, true, sink)
 	if err != nil {
 		return Made{}, err
 	}
-	if g.Number == 0 || r.Manifest.ID() == b.currentID(s.Env) {
+	if g.Number == 0 || !r.supposed && r.Manifest.ID() == b.currentID(s.Env) {
 		if g.Number != 0 {
 			b.abandon(g)
 		}
@@ -146,11 +153,13 @@ func (b *Builder) Make(ctx context.Context, s Spec, sink progress.Sink) (Made, e
 		return m, err
 	}
 	more, err := b.finish(ctx, s, &g, r.trial, sink)
-	if errors.Is(err, errUnlike) {
-		b.c.Log.Info("the packages in use are not taken over as a whole", "env", g.Env, "number", g.Number, "reason", err)
-		m, err := b.build(ctx, s, r.Manifest, sink)
-		m.Notices = append(r.Notices, m.Notices...)
-		return m, err
+	if errors.Is(err, errUnlike) && ctx.Err() == nil {
+		b.c.Log.Info("what was supposed does not hold, and is made anew", "env", g.Env, "number", g.Number, "reason", err)
+		o.sure = true
+		return b.make(ctx, s, o, sink)
+	}
+	if r.supposed && ctx.Err() == nil {
+		err = errors.Join(err, b.remember(s, r))
 	}
 	return Made{Generation: g, New: err == nil, Notices: append(r.Notices, more...)}, err
 }
@@ -268,11 +277,14 @@ func (b *Builder) finish(ctx context.Context, s Spec, g *Generation, t trial, si
 			b.abandon(*g)
 		}
 	}()
+	var told notice.List // of the rest; read it after flushed
 	flushed, rest := make(chan error, 1), t.rest
 	go func() {
 		err := b.c.Store.syncTree()
 		if rest != nil {
-			err = errors.Join(err, rest())
+			var restErr error
+			told, restErr = rest()
+			err = errors.Join(err, restErr)
 		}
 		flushed <- err
 	}()
@@ -284,6 +296,7 @@ func (b *Builder) finish(ctx context.Context, s Spec, g *Generation, t trial, si
 	if err = errors.Join(err, <-flushed); err != nil {
 		return notices, err
 	}
+	notices = append(notices, told...)
 	g.ID, g.Tried, g.State, g.Built = g.Manifest.ID(), t.server, Ready, time.Now().UTC().Truncate(time.Second)
 	return notices, b.c.Store.complete(*g)
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/conjuring/conjured/notice"
 )
 
 // inventoryFile is the inventory of a generation in a build's scratch: that of the one in
@@ -35,17 +37,17 @@ func (s *Store) keepInventory(g Generation, tree string, text []byte) error {
 }
 
 // takeStock keeps the inventory of a generation that was made the plain way, if it has one.
-func (b *Builder) takeStock(ctx context.Context, g Generation, w work) func() error {
+func (b *Builder) takeStock(ctx context.Context, g Generation, w work) rest {
 	text, err := readSmall(filepath.Join(w.host, inventoryFile))
 	if err != nil {
 		return nil
 	}
-	return func() error {
+	return func() (notice.List, error) {
 		tree, err := sealOf(ctx, b.c.Store.path(g))
 		if err != nil {
-			return fmt.Errorf("cannot take stock of generation %d of %s: %w", g.Number, g.Env, err)
+			return nil, fmt.Errorf("cannot take stock of generation %d of %s: %w", g.Number, g.Env, err)
 		}
-		return b.c.Store.keepInventory(g, tree, text)
+		return nil, b.c.Store.keepInventory(g, tree, text)
 	}
 }
 

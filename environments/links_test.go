@@ -133,3 +133,45 @@ func TestLinkedAhead(t *testing.T) {
 		t.Error("a generation in use was changed")
 	}
 }
+
+// What is stored is a guess: the index decides when it answers, and only what is stored can
+// when it does not.
+func TestIndexDecides(t *testing.T) {
+	index := wheeltest.Serve(wheeltest.Wheel{Name: "one", Version: "1"}, wheeltest.Wheel{Name: "more", Version: "1"}, wheeltest.Wheel{Name: "last", Version: "1"})
+	srv := httptest.NewServer(index)
+	defer srv.Close()
+	root := t.TempDir()
+	x := newBox(t, root, srv.URL+"/simple", "none")
+	var log strings.Builder
+	x.b.c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	spec := func(lines ...string) Spec { return Spec{Env: Base, Image: "host", Requirements: asks(lines...)} }
+	x.use(t, spec("one"))
+	made := func(lines ...string) (Made, string) {
+		t.Helper()
+		log.Reset()
+		m, err := x.b.Make(t.Context(), spec(lines...), progress.Discard)
+		if err != nil {
+			t.Fatalf("%v: %v", err, notice.For(err))
+		}
+		p, _ := m.Generation.Manifest.Find("more")
+		return m, p.Version
+	}
+	if m, version := made("one", "more", "last"); version != "1" || m.Notices != nil {
+		t.Errorf("%q %v", version, m.Notices)
+	}
+	index.Set(wheeltest.Wheel{Name: "one", Version: "1"}, wheeltest.Wheel{Name: "more", Version: "1"}, wheeltest.Wheel{Name: "more", Version: "2"}, wheeltest.Wheel{Name: "last", Version: "1"})
+	m, version := made("one", "more")
+	if version != "2" || !strings.Contains(log.String(), "does not hold") {
+		t.Errorf("the index has 2, and it is %q\n%s", version, &log)
+	}
+	if again, version := made("one", "more"); again.Generation.Number != m.Generation.Number || version != "2" {
+		t.Errorf("remembered %q, generation %d", version, again.Generation.Number)
+	}
+	srv.Close()
+	if m, _ := made("one", "last"); len(m.Notices) != 1 || m.Notices[0].Code != "environment-offline" || !strings.Contains(log.String(), "ahead=true") || strings.Contains(log.String(), "does not hold") {
+		t.Errorf("%v\n%s", m.Notices, &log)
+	}
+	if r, err := x.store.Repair(t.Context()); err != nil || r.Scratch != 0 || r.Generations != nil {
+		t.Errorf("left %+v %v", r, err)
+	}
+}

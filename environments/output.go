@@ -19,7 +19,8 @@ type reader struct {
 	platform string
 
 	token string        // what build.py says in the end; "" for another program
-	said  chan struct{} // closed then; what comes later is not read
+	said  chan struct{} // closed then
+	after tail          // what comes later
 
 	megabytes map[string]float64 // of each download
 	loaded    float64
@@ -43,7 +44,7 @@ var (
 func (r *reader) Write(p []byte) (int, error) {
 	select {
 	case <-r.said:
-		return len(p), nil
+		return r.after.Write(p)
 	default:
 	}
 	r.rest = append(r.rest, p...)

@@ -19,6 +19,7 @@ type resolution struct {
 	Text     string      `json:"manifest"`
 	Notices  notice.List `json:"notices"`
 	trial    trial
+	supposed bool // the manifest counts only when the trial's rest says so
 }
 
 // roots are what every class needs of the core set, whatever else has to give way.
@@ -32,7 +33,8 @@ func (b *Builder) resolve(ctx context.Context, s Spec, o ResolveOptions, install
 	if err != nil {
 		return resolution{}, Generation{}, err
 	}
-	defer w.drop(b.c.Log)
+	drop := func() { w.drop(b.c.Log) }
+	defer func() { drop() }()
 	mode, g := "resolve", Generation{Env: s.Env}
 	if install && !s.hashed() { // else the files are compared before any is installed
 		mode = "both"
@@ -62,6 +64,9 @@ func (b *Builder) resolve(ctx context.Context, s Spec, o ResolveOptions, install
 	if err == nil {
 		out.manifest, err = w.keepTo(s, out.manifest, b.lab(s))
 	}
+	if err != nil && out.supposed {
+		_, _ = out.rest() // it ends before the generation goes
+	}
 	if (err != nil || out.unchanged) && g.Number != 0 {
 		b.abandon(g)
 		g.Number = 0
@@ -70,7 +75,15 @@ func (b *Builder) resolve(ctx context.Context, s Spec, o ResolveOptions, install
 		return resolution{}, Generation{}, err
 	}
 	r := resolution{Manifest: s.with(out.manifest), Notices: out.notices, trial: s.trial(g, w.prev, out.built)}
-	r.trial.rest = out.rest
+	r.trial.rest, r.supposed = out.rest, out.supposed
+	if out.supposed { // build.py still reads there
+		all := drop
+		drop = func() {}
+		r.trial.rest = func() (notice.List, error) {
+			defer all()
+			return out.rest()
+		}
+	}
 	if moved {
 		r.Notices = append(r.Notices, movedNotices(s, out.manifest)...)
 	}
@@ -81,6 +94,9 @@ func (b *Builder) resolve(ctx context.Context, s Spec, o ResolveOptions, install
 	if o.Upgrade || len(o.Packages) > 0 {
 		b.upgraded[b.digest(s)] = r.Manifest.ID()
 		return r, g, nil
+	}
+	if r.supposed {
+		return r, g, nil // it is remembered when it is known
 	}
 	return r, g, b.remember(s, r)
 }

@@ -35,8 +35,12 @@ type trial struct {
 	names  []string // distributions to import
 	server int      // the generation in which Lab was started with these very files
 
-	rest func() error // what is left to look at while it is tried; nil: nothing
+	rest rest // what is left to look at meanwhile; nil: nothing
 }
+
+// rest is what is left to look at while a generation is tried. Its notices are warnings; with
+// errUnlike the generation is not what it should be, and has to be made the plain way.
+type rest func() (notice.List, error)
 
 // trial says what must be tried of g, built beside prev.
 //

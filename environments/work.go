@@ -36,6 +36,7 @@ type work struct {
 	narrow bool
 
 	offline bool // only what is stored may be used
+	sure    bool // nothing is supposed before it is known
 	check   bool // and what is stored is looked at before
 }
 
@@ -89,7 +90,7 @@ func (b *Builder) prepare(s Spec, o ResolveOptions) (work, error) {
 		return work{}, fmt.Errorf("cannot prepare a build: %w", err)
 	}
 	rel, _ := filepath.Rel(b.c.Store.root, host)
-	w := work{host: host, rel: rel, narrow: len(s.Core) > 0 && !s.limitsCore(), offline: o.Offline}
+	w := work{host: host, rel: rel, narrow: len(s.Core) > 0 && !s.limitsCore(), offline: o.Offline, sure: o.sure}
 	in, constraints, err := b.lines(s)
 	if err == nil {
 		err = errors.Join(w.put("in.txt", in), w.put("constraints.txt", constraints),

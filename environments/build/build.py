@@ -17,7 +17,8 @@ is that of the new generation, if it has one. Nothing is touched after the line 
 
 Exit codes: 10 no manifest, 11 no interpreter, 12 not installed, 13 not compiled,
 14 no such Python, 15 see conda-failure.json, 20 the manifest is the one in previous.txt
-and previous.json.
+and previous.json. After "end TOKEN", when versions were chosen from what is stored: 21 the
+index says something else, 22 it does not answer. See doubt.py.
 """
 
 import json
@@ -38,6 +39,7 @@ import inventory  # noqa: E402
 import lock  # noqa: E402
 import prefix  # noqa: E402
 from ahead import Added, Ahead  # noqa: E402
+from doubt import Doubt  # noqa: E402
 
 
 class Job(NamedTuple):
@@ -83,38 +85,89 @@ def uv(job: Job, *args: str) -> bool:
     return subprocess.run([job.uv, *args], cwd=WORK).returncode == 0
 
 
-def resolve(job: Job, site: Site) -> bool:
-    """Make lock.txt.
+class Choice(NamedTuple):
+    """How versions are chosen."""
 
-    The Lab set is locked and complete in itself: nothing in it asks for a package that
+    uv: list[str]  # and its arguments, without where to write to; [] when nothing is asked for
+    core: dict[str, lock.Pin]
+    seed: set[str]  # of the Lab set, what is there whatever is chosen
+
+
+def choice(job: Job, site: Site) -> Choice:
+    """The Lab set is locked and complete in itself: nothing in it asks for a package that
     is not in it. So it is enough to choose versions for what the teacher's lines ask
     for, with the Lab set's versions as limits, and to put the two together. Only where
     the Lab set may move, or is not the one of the image, uv looks at everything.
     """
+    core = lock.read(at("lab.txt"))
+    seed = compose.versions(job.lab)
+    narrow = job.narrow and bool(seed) and site.version == compose.OWN and site.have.keys().isdisjoint(core)
+    narrow = narrow and all(n in core and core[n].version == version for n, version in seed.items())
+    asked = write_lines(job, site)
+    args: list[str] = []
+    if asked or not narrow:
+        args = [job.uv, "pip", "compile", "--python", site.python, "--no-build", "--no-sources", "--generate-hashes"]
+        args += ["--no-header", "--no-annotate", "--quiet", *job.options, "-c", "constraints.txt", "-c", "provided.txt"]
+        if job.implicit and "--offline" in job.options:
+            args += ["--find-links", condameta.installed_stubs(os.path.join(job.lab, compose.PACKAGES), at("installed"))]
+        args += [*(["-c", "core.txt"] if narrow else ["required.txt"]), "asked.txt"]
+    return Choice(args, core, set(seed) if narrow else set())
+
+
+def quietly(job: Job, *args: str) -> bool:
+    return subprocess.run([job.uv, *args], cwd=WORK, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def resolve(job: Job, site: Site) -> bool:
+    """Make lock.txt."""
     say("step resolve")
     if not site.version:
         lock.write(at("lock.txt"), {})
         return True
-    core = lock.read(at("lab.txt"))
-    seed = compose.installed(job.lab)
-    narrow = job.narrow and bool(seed) and site.version == compose.OWN and site.have.keys().isdisjoint(core)
-    narrow = narrow and all(n in core and core[n].version == d.version for n, d in seed.items())
-    asked = write_lines(job, site)
-    given = ["-c", "core.txt"] if narrow else ["required.txt"]
-    found: dict[str, lock.Pin] = {}
-    if asked or not narrow:
-        args = ["pip", "compile", "--python", site.python, "--no-build", "--no-sources", "--generate-hashes"]
-        args += ["--no-header", "--no-annotate", "--quiet", *job.options, "-c", "constraints.txt", "-c", "provided.txt"]
-        if job.implicit and "--offline" in job.options:
-            args += ["--find-links", condameta.installed_stubs(os.path.join(job.lab, compose.PACKAGES), at("installed"))]
-        if not uv(job, *args, "-o", "lock.txt", *given, "asked.txt"):
-            return False
-        found = {n: p for n, p in lock.read(at("lock.txt")).items() if n not in site.have}
-    if narrow:
-        found |= {n: core[n] for n in seed}
-    # An index may have got more files of a version since: the lock's list of them stays.
-    lock.write(at("lock.txt"), {n: core[n] if n in core and core[n].version == p.version else p for n, p in found.items()})
+    c = choice(job, site)
+    if c.uv and subprocess.run([*c.uv, "-o", "lock.txt"], cwd=WORK).returncode != 0:
+        return False
+    whole(c, site, at("lock.txt"))
     return True
+
+
+def whole(c: Choice, site: Site, path: str) -> None:
+    """Put what uv chose and what is there anyway together."""
+    found = {n: p for n, p in lock.read(path).items() if n not in site.have} if c.uv else {}
+    found |= {n: c.core[n] for n in c.seed}
+    # An index may have got more files of a version since: the lock's list of them stays.
+    lock.write(path, {n: c.core[n] if n in c.core and c.core[n].version == p.version else p for n, p in found.items()})
+
+
+def suppose(job: Job, site: Site) -> tuple[Choice, Doubt] | None:
+    """Make lock.txt of what is stored, while the index is asked. None, and it is made of
+    what the index says, when that is not enough."""
+    say("step resolve")
+    c = choice(job, site)
+    if not c.uv:
+        whole(c, site, at("lock.txt"))
+        return None
+    doubt = Doubt(c.uv, WORK)
+    if quietly(job, *c.uv[1:], "--offline", "-o", "lock.txt"):
+        whole(c, site, at("lock.txt"))
+        return c, doubt
+    settled(c, site, doubt)
+    return None
+
+
+def settled(c: Choice, site: Site, doubt: Doubt) -> None:
+    """Make lock.txt of what the index says."""
+    if not doubt.adopt():
+        sys.exit(10)
+    whole(c, site, at("lock.txt"))
+
+
+def certain(c: Choice, site: Site, doubt: Doubt) -> int:
+    """The exit code when the index has said what it says."""
+    if not doubt.ended():
+        return 22
+    whole(c, site, doubt.path)
+    return 0 if lock.read(doubt.path) == lock.read(at("lock.txt")) else 21
 
 
 def write_lines(job: Job, site: Site) -> bool:
@@ -202,13 +255,14 @@ def venv_args(job: Job) -> list[str]:
     return [job.uv, "venv", "--quiet", "--no-project", "--allow-existing", "--python", job.python, job.gen]
 
 
-def fetch(job: Job, site: Site, rest: dict[str, lock.Pin]) -> bool:
-    """Have uv install distributions beside what is there."""
+def fetch(job: Job, site: Site, rest: dict[str, lock.Pin], stored: bool) -> bool:
+    """Have uv install distributions beside what is there; stored: what is not stored is
+    asked for only when it turns out to be missing."""
     lock.write(at("todo.txt"), rest)
     python = site.python if site.chosen else os.path.join(job.gen, "bin/python")
     args = ["pip", "install", "--python", python, "--no-deps", "--require-hashes", "--break-system-packages"]
     args += ["--no-build", "--no-sources", "--link-mode", "hardlink", *job.options, "-r", "todo.txt"]
-    if rest and not uv(job, *args):
+    if rest and not (stored and "--offline" not in args and quietly(job, *args, "--offline")) and not uv(job, *args):
         return False
     ours = compose.OURS - {".lock"} | (set() if site.chosen else {"conda-meta"})
     if taken := [n for n in sorted(ours) if os.path.lexists(os.path.join(job.gen, n))]:
@@ -230,8 +284,8 @@ def add(job: Job, site: Site, ahead: Ahead) -> Added | None:
     say("step install")
     hot(job)
     rest = {n: p for n, p in wanted.items() if n not in before}
-    if not fetch(job, site, rest):
-        sys.exit(12)
+    if not fetch(job, site, rest, True):
+        return None
     return ahead.more(set(rest))
 
 
@@ -252,7 +306,7 @@ def install(job: Job, site: Site) -> tuple[compose.Composed, list[str]] | None:
         done = compose.compose(job.gen, wanted, [compose.Donor("", {}, False)])
     rest = {n: p for n, p in wanted.items() if n not in done.taken()}
     say("note taken over %s, to install %d" % (" ".join(str(len(n)) for n in done.names), len(rest)))
-    if not fetch(job, site, rest):
+    if not fetch(job, site, rest, False):
         return None
     new = sorted(set(wanted) - done.names[0])
     if not job.prev or set(before) != done.names[0] or site.chosen and not prefix.Prefix(WORK, job.conda).unchanged(site.chosen):
@@ -308,17 +362,24 @@ def main() -> None:
     site = conda(job, half) if half.wanted(job.mode, job.asked) else venv(job)
     compose.use(site.version or compose.OWN)
     say("python %s linux-%s" % (site.version or "none", os.uname().machine))
-    ahead = begun(job, site)
+    ahead, open_question = begun(job, site), None
     if job.mode != "build":
-        if not resolve(job, site):
+        if ahead and "--offline" not in job.options:
+            open_question = suppose(job, site)
+        elif not resolve(job, site):
             sys.exit(10)
         if site.chosen:
             half.keep(site.chosen)
         if job.mode == "resolve":
             return
-        if same_as_before(job, site):
-            sys.exit(20)
-    added = ahead and add(job, site, ahead)
+    added = ahead and not same_as_before(job, site) and add(job, site, ahead) or None
+    if ahead and not added:
+        ahead.ended()
+    if open_question and not added:  # without the short way there is no hurry
+        settled(open_question[0], site, open_question[1])
+        open_question = None
+    if job.mode != "build" and same_as_before(job, site):
+        sys.exit(20)
     if os.path.lexists(at("inventory.json")):
         os.unlink(at("inventory.json"))
     study = quick(job, ahead, added) if ahead and added else plain(job, site)
@@ -326,6 +387,8 @@ def main() -> None:
     if found := study():
         inventory.write(at("inventory.json"), found)
     say("end", job.token)
+    if open_question:
+        sys.exit(certain(open_question[0], site, open_question[1]))
 
 
 if __name__ == "__main__":

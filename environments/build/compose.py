@@ -78,6 +78,16 @@ def record(prefix: str, info: str) -> list[str]:
     return out
 
 
+def versions(prefix: str) -> dict[str, str]:
+    """What a prefix holds, by normalised name."""
+    try:
+        names = os.listdir(os.path.join(prefix, PACKAGES)) if prefix else []
+    except OSError:
+        return {}
+    stems = [i.removesuffix(".dist-info").rpartition("-") for i in names if i.endswith(".dist-info")]
+    return {normalise(name): version for name, _, version in stems}
+
+
 def installed(prefix: str) -> dict[str, Dist]:
     """What a prefix holds, by normalised name."""
     out: dict[str, Dist] = {}
