@@ -84,7 +84,9 @@ esac
 unset CONJURED_VARIABLES
 set -- "$gen" "$clean" "$gen/bin/$prog" "$@"
 
-# What the generation set that started this one goes.
+# What the generation set that started this one goes, and what was there before is back.
+nl='
+'
 if [ -n "$old" ]; then
 	while IFS= read -r conjured_line; do
 		case $conjured_line in
@@ -92,11 +94,38 @@ if [ -n "$old" ]; then
 		*=*) unset -v "${conjured_line%%=*}" ;;
 		esac
 	done <"$old"
+	IFS=$nl
+	for conjured_line in $(/usr/bin/env); do
+		case $conjured_line in
+		CONJURED_WAS_[A-Za-z_]*=*)
+			unset -v "${conjured_line%%=*}"
+			export "${conjured_line#CONJURED_WAS_}"
+			;;
+		esac
+	done
+	unset IFS
 fi
 
 # Names and values were checked when the file was written.
 if [ -f "$1/variables.txt" ]; then
 	export CONJURED_VARIABLES="$1/variables.txt"
+	conjured_names=' '
+	while IFS= read -r conjured_line; do
+		conjured_line=${conjured_line%%=*}
+		conjured_names="$conjured_names${conjured_line#-} "
+	done <"$CONJURED_VARIABLES"
+	IFS=$nl
+	for conjured_line in $(/usr/bin/env); do
+		case $conjured_names in
+		*" ${conjured_line%%=*} "*)
+			case $conjured_line in
+			PATH=*) ;;
+			*=*) export "CONJURED_WAS_$conjured_line" ;;
+			esac
+			;;
+		esac
+	done
+	unset IFS
 	while IFS= read -r conjured_line; do
 		case $conjured_line in
 		PATH=*) PATH=$1/bin:${conjured_line#PATH=}$2 ;;

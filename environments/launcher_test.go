@@ -68,7 +68,7 @@ func TestLauncher_variables(t *testing.T) {
 	}
 	environ := func(args ...string) map[string]string {
 		cmd := exec.Command("sh", append([]string{filepath.Join(s.Root(), "launch")}, args...)...)
-		cmd.Env = []string{"CONJURED_ENV=" + s.Root(), "PATH=/usr/bin:/bin", "GONE=here", "OWN=1"}
+		cmd.Env = []string{"CONJURED_ENV=" + s.Root(), "PATH=/usr/bin:/bin", "GONE=here", "OWN=1", "TOLD=by the class", "SPARE=one\ntwo\nclean=3"}
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s", out)
@@ -88,7 +88,7 @@ func TestLauncher_variables(t *testing.T) {
 	for _, m := range []map[string]string{environ("geo@current", "show"), environ("base@current", "again", "geo@current", "show")} {
 		want := map[string]string{
 			"GDAL_DATA": geo + "/share/gdal", "TOLD": "a b  'c' \"d\" $HOME `id` $(id) \\n \\", "clean": "x", "conjured": "",
-			"gen": "/evil", "prog": "sh", "root": "*", "PATH": geo + "/bin:/usr/bin:/bin", "OWN": "1", "ONLY_BASE": "",
+			"gen": "/evil", "prog": "sh", "root": "*", "GONE": "here", "PATH": geo + "/bin:/usr/bin:/bin", "OWN": "1", "ONLY_BASE": "",
 		}
 		for name, value := range want {
 			if m[name] != value {
@@ -97,7 +97,15 @@ func TestLauncher_variables(t *testing.T) {
 		}
 	}
 	m = environ("base@current", "again", "geo@current", "again", "plain@current", "show")
-	for _, name := range []string{"ONLY_BASE", "TOLD", "GDAL_DATA", "CONJURED_VARIABLES", "clean"} {
+	if m["TOLD"] != "by the class" || m["GONE"] != "here" || m["OWN"] != "1" {
+		t.Errorf("what was there before is not back: %v", m)
+	}
+	for name := range m {
+		if strings.HasPrefix(name, "CONJURED_WAS") {
+			t.Errorf("%s is left", name)
+		}
+	}
+	for _, name := range []string{"ONLY_BASE", "GDAL_DATA", "CONJURED_VARIABLES"} {
 		if v, there := m[name]; there {
 			t.Errorf("%s is %q", name, v)
 		}

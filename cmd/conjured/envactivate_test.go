@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"github.com/conjuring/conjured/api"
 	"github.com/conjuring/conjured/engine"
 	"github.com/conjuring/conjured/internal/needs"
 )
@@ -40,6 +43,18 @@ func noneLeft(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	if len(left) > 0 {
 		ts.Fatalf("left %v", left)
+	}
+}
+
+// A shell has the variables that a kernel has.
+func TestEnvActivate_variables(t *testing.T) {
+	at := api.EnvPlace{Env: "geo", Mount: "/m", Path: "gen/geo/1", Variables: []string{"A=x y", "TERM=dumb"}, Unset: []string{"PS1"}, Dirs: []string{"/m/gen/geo/1/share"}}
+	env := activeSpec(at, nil, true).Env
+	if !slices.Contains(env, "A=x y") || !slices.Contains(env, "PATH=/m/gen/geo/1/bin:/m/gen/geo/1/share:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") {
+		t.Errorf("%q", env)
+	}
+	if n := strings.Count("\n"+strings.Join(env, "\n"), "\nTERM="); n != 1 || slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "PS1=") }) {
+		t.Errorf("%q", env)
 	}
 }
 
