@@ -27,6 +27,7 @@ const (
 	EnvActivate EnvVerb = "activate" // Names[0], Ref: Place; the caller runs the container
 	EnvVerify   EnvVerb = "verify"   // Names or all
 	EnvGC       EnvVerb = "gc"       // DryRun: removes what nobody needs any more: Freed
+	EnvRemove   EnvVerb = "remove"   // Names[0], DryRun: an imported one is not used any more
 	EnvLog      EnvVerb = "log"      // Names[0] or none, Lines: Log
 	EnvImport   EnvVerb = "import-gitenv"
 	EnvExport   EnvVerb = "export-gitenv"

@@ -84,7 +84,7 @@ func older(path string, than time.Duration) bool {
 // rests is where crashes, power cuts and failed removals leave something.
 var rests = [...]string{
 	"gen/*/.gone-*", "store/uv/.tmp*", "store/uv/*/.tmp*", "store/.exported?*",
-	"gen/*/..last*", "store/spec/*/.*", "store/tag/*/.*", "store/pin/*/.*", "store/size/*/.*",
+	"gen/*/..last*", "store/spec/*/.*", "store/tag/*/.*", "store/pin/*/.*", "store/size/*/.*", "store/inventory/*/.*",
 }
 
 // stale is how old scratch of a build is when it is taken for left over. Repair, which

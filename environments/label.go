@@ -90,6 +90,9 @@ func (s *Store) Flip(l Label, g Generation) error {
 		return nil
 	}
 	err := s.unmark(g.Env, retired)
+	if err == nil && l.Managed() && s.Removed(g.Env) {
+		err = s.remark(g.Env, removed, foreign)
+	}
 	switch {
 	case err != nil:
 	case l == Current:

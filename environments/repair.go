@@ -147,7 +147,7 @@ func (s *Store) dropIncomplete(env Name, r *Repaired) error {
 
 // finishRetire takes the labels that a cut left on a retired environment.
 func (s *Store) finishRetire(env Name, _ *Repaired) error {
-	if !s.Retired(env) {
+	if !s.Retired(env) && !s.Removed(env) {
 		return nil
 	}
 	return s.Retire(env)

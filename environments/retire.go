@@ -16,6 +16,7 @@ const (
 	retired = ".retired" // nobody asks for the environment any more
 	held    = ".held"    // the manifest that somebody rolled back from
 	foreign = ".foreign" // it came with a history of another box
+	removed = ".removed" // it was foreign, and somebody removed it
 )
 
 // Retire takes current, previous and next from an environment that nobody asks for any
@@ -86,7 +87,48 @@ func (s *Store) Adopt(env Name, display string) error {
 	if err := mkdir(s.labelDir(env), 0o755); err != nil {
 		return fmt.Errorf("cannot adopt %s: %w", env, err)
 	}
+	if s.Removed(env) {
+		if err := errors.Join(s.unmark(env, removed), s.unmark(env, retired)); err != nil {
+			return fmt.Errorf("cannot adopt %s: %w", env, err)
+		}
+	}
 	return s.write(filepath.Join(s.labelDir(env), foreign), []byte(display+"\n"), 0o644)
+}
+
+// Remove retires an environment that came from elsewhere, and remembers that it did: when
+// one of its managed labels is set again, it is as before. The mark is renamed first, so
+// that Repair can finish. One that did not come from elsewhere is left alone.
+func (s *Store) Remove(env Name) error {
+	if err := env.Check(); err != nil {
+		return err
+	}
+	if s.Imported(env) {
+		if err := s.remark(env, foreign, removed); err != nil {
+			return fmt.Errorf("cannot remove %s: %w", env, err)
+		}
+	}
+	if !s.Removed(env) {
+		return nil
+	}
+	return s.Retire(env)
+}
+
+// Removed tells whether somebody removed env.
+func (s *Store) Removed(env Name) bool {
+	_, err := os.Lstat(filepath.Join(s.labelDir(env), removed))
+	return err == nil
+}
+
+// remark renames a mark.
+func (s *Store) remark(env Name, from, to string) error {
+	if err := s.step("rename " + from); err != nil {
+		return err
+	}
+	dir := s.labelDir(env)
+	if err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {
+		return err
+	}
+	return s.settle(dir)
 }
 
 // Foreign is what env was called where it came from; "" when that is not known.
@@ -99,7 +141,9 @@ func (s *Store) Foreign(env Name) string {
 }
 
 // Disown forgets that env came from elsewhere.
-func (s *Store) Disown(env Name) error { return s.unmark(env, foreign) }
+func (s *Store) Disown(env Name) error {
+	return errors.Join(s.unmark(env, foreign), s.unmark(env, removed))
+}
 
 // Imported tells whether env came with a history from elsewhere.
 func (s *Store) Imported(env Name) bool {

@@ -38,7 +38,7 @@ several environments failed; 10 conjured does not run; 130 interrupted.`,
 	env.AddCommand(newEnvResolve(g), newEnvUpdate(g), newEnvDeploy(g), newEnvReset(g), newEnvVerify(g))
 	env.AddCommand(newEnvTag(g), newEnvLabel(g), newEnvPromote(g), newEnvRollback(g), newEnvPin(g), newEnvUnpin(g))
 	env.AddCommand(newEnvActivate(g))
-	env.AddCommand(newEnvGC(g), newEnvLog(g), newEnvImport(g), newEnvExport(g), newEnvRepair(g))
+	env.AddCommand(newEnvGC(g), newEnvRemove(g), newEnvLog(g), newEnvImport(g), newEnvExport(g), newEnvRepair(g))
 	return env
 }
 

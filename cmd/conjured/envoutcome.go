@@ -91,10 +91,8 @@ func didWords(v api.EnvVerb, o api.EnvOutcome) string {
 		return "built anew, the same packages as before, as " + named + "."
 	case api.EnvVerified:
 		return named + " is exactly what its list says, and its kernel works."
-	case api.EnvRemoved:
-		return named + " is removed."
-	case api.EnvRemovable:
-		return named + " would be removed."
+	case api.EnvRemoved, api.EnvRemovable:
+		return removedWords(v, o)
 	case api.EnvRepaired:
 		return "the history agrees with what is on the disk again."
 	case api.EnvImported:
@@ -105,6 +103,23 @@ func didWords(v api.EnvVerb, o api.EnvOutcome) string {
 		return "not done; it is exactly as it was."
 	}
 	return string(o.Did) + "."
+}
+
+// removedWords says what went, or would go: a generation, or all of an environment.
+func removedWords(v api.EnvVerb, o api.EnvOutcome) string {
+	s := ""
+	if v != api.EnvRemove {
+		s = namedWords(o) + " "
+	}
+	switch {
+	case o.Did == api.EnvRemovable:
+		s += "would be removed."
+	case s != "":
+		s += "is removed."
+	default:
+		s += "removed."
+	}
+	return s
 }
 
 // namedWords is what an outcome is about.
@@ -138,6 +153,8 @@ func unchangedWords(v api.EnvVerb, named, env string) string {
 		why = named + " was not pinned"
 	case api.EnvResolve, api.EnvUpdate:
 		why = "what the folder asks for is in use"
+	case api.EnvRemove:
+		why = "nobody asks for it any more"
 	case api.EnvImport:
 		why = "all of it is here already"
 	default:

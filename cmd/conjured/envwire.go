@@ -23,17 +23,9 @@ func (b *box) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) (api
 	if err != nil {
 		return api.EnvReply{}, err
 	}
-	var about []api.Environment
-	for i, name := range q.Names {
-		e, ok := named(envs, name)
-		if !ok {
-			return api.EnvReply{}, envUnknown(name, envs)
-		}
-		if isSystem(e.Name) && !hasSystem(v) {
-			return api.EnvReply{}, notOfSystem(v)
-		}
-		q.Names[i] = e.Name
-		about = append(about, e)
+	about, err := b.asked(ctx, v, q, envs)
+	if err != nil {
+		return api.EnvReply{}, err
 	}
 	switch {
 	case len(about) == 0 && needsName(v):
@@ -64,9 +56,29 @@ func (b *box) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) (api
 	return api.EnvReply{Outcomes: outcomesOf(out)}, err
 }
 
+// asked finds the environments that are named, and puts their own names into q.
+func (b *box) asked(ctx context.Context, v api.EnvVerb, q api.EnvRequest, envs []api.Environment) ([]api.Environment, error) {
+	var out []api.Environment
+	for i, name := range q.Names {
+		e, ok := named(envs, name)
+		if !ok && v == api.EnvDeploy && b.registry != nil { // what went from the disk can be built again
+			ok, e = b.registry.Recorded(ctx, environments.Name(name)), api.Environment{Name: name}
+		}
+		if !ok {
+			return nil, envUnknown(name, envs)
+		}
+		if isSystem(e.Name) && !hasSystem(v) {
+			return nil, notOfSystem(v)
+		}
+		q.Names[i] = e.Name
+		out = append(out, e)
+	}
+	return out, nil
+}
+
 func needsName(v api.EnvVerb) bool {
 	switch v {
-	case api.EnvShow, api.EnvActivate, api.EnvDiff, api.EnvDeploy, api.EnvLabel, api.EnvRollback, api.EnvPin, api.EnvUnpin:
+	case api.EnvShow, api.EnvActivate, api.EnvDiff, api.EnvDeploy, api.EnvLabel, api.EnvRollback, api.EnvPin, api.EnvUnpin, api.EnvRemove:
 		return true
 	}
 	return false
@@ -129,13 +141,18 @@ func (b *box) verbs(v api.EnvVerb, q api.EnvRequest, envs []api.Environment) env
 		w.one = func(ctx context.Context, n name, _ sink) (out, error) { return r.Pin(ctx, n, q.Ref) }
 	case api.EnvUnpin:
 		w.one = func(ctx context.Context, n name, _ sink) (out, error) { return r.Unpin(ctx, n, q.Ref) }
+	case api.EnvRemove:
+		w.one = func(ctx context.Context, n name, _ sink) (out, error) { return b.remove(ctx, n, q.DryRun) }
 	case api.EnvReset:
 		w.one = func(ctx context.Context, n name, s sink) (out, error) { return r.Reset(ctx, n, s) }
 	case api.EnvVerify:
 		w.one = func(ctx context.Context, n name, s sink) (out, error) { return r.Verify(ctx, n, q.Ref, s) }
 	case api.EnvDeploy:
 		w.one = func(ctx context.Context, n name, s sink) (out, error) {
-			e, _ := named(envs, string(n))
+			e, ok := named(envs, string(n))
+			if !ok { // it is in the history only
+				e.Name = string(n)
+			}
 			tag, err := tagToDeploy(e, q.Ref)
 			if err != nil {
 				return out{}, err

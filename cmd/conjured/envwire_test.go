@@ -113,6 +113,9 @@ func newEnvBox(t *testing.T) *envBox {
 	x.registry, errs[1] = registry.New(registry.Config{
 		Store: x.store, Builder: x.bench, System: x.systems, History: git, Log: x.log, Policy: registry.AddOnly,
 		Wanted: func(context.Context) ([]registry.Wanted, error) { return x.wants, nil },
+		Read: func(_ context.Context, env environments.Name, _ []history.File) (environments.Spec, error) {
+			return environments.Spec{Env: env, Image: "image"}, nil
+		},
 	})
 	journal, err := appliance.OpenJournal(filepath.Join(dir, "journal"))
 	errs[2] = err
@@ -381,5 +384,21 @@ func TestG7_transfer(t *testing.T) {
 	r, err := other.EnvVerb(t.Context(), api.EnvImport, api.EnvRequest{Path: to})
 	if err != nil || len(r.Outcomes) != 1 || r.Outcomes[0].Env != "geo" {
 		t.Errorf("%+v %v", r, err)
+	}
+
+	// What came this way is taken out of use by a word, and comes back from its history.
+	q := func() api.EnvRequest { return geo(api.EnvRequest{}) }
+	other.do(api.EnvRemove, geo(api.EnvRequest{DryRun: true}), api.EnvRemovable)
+	tag := other.do(api.EnvRemove, q(), api.EnvRemoved).Outcomes[0].Tag
+	other.do(api.EnvGC, api.EnvRequest{}, api.EnvRemoved)
+	if envs, err := other.Environments(t.Context()); err != nil || len(envs) != 0 {
+		t.Errorf("%+v %v", envs, err)
+	}
+	if _, err := other.EnvVerb(t.Context(), api.EnvRemove, q()); !errors.Is(err, gateway.ErrUnknown) {
+		t.Error(err)
+	}
+	other.do(api.EnvDeploy, geo(api.EnvRequest{Ref: tag}), api.EnvPromoted)
+	if l := x.do(api.EnvRemove, q(), api.EnvFailed).Outcomes[0].Notices; len(l) != 1 || !strings.Contains(l[0].Do, "delete requirements.txt") {
+		t.Errorf("the folder asks for it: %+v", l)
 	}
 }

@@ -55,7 +55,8 @@ func (r *Registry) headTag(ctx context.Context, env environments.Name, o *Outcom
 
 // Deploy builds what a tag names, or with an environment's name its newest recorded
 // manifest. A generation that is there is enough. No label moves, but one that the history
-// has for this tag, and the disk could not have, appears. Without network it works when
+// has for this tag, and the disk could not have, appears; and what was removed comes back
+// into use, see Remove. Without network it works when
 // every file is in the store; else the error is a *MissingError.
 func (r *Registry) Deploy(ctx context.Context, ref string, sink progress.Sink) (Outcome, error) {
 	t, err := history.ParseTag(ref)
@@ -77,7 +78,10 @@ func (r *Registry) Deploy(ctx context.Context, ref string, sink progress.Sink) (
 		return o.failed(err)
 	}
 	defer building()
-	return r.deploy(ctx, spec, t.Name, o, sink)
+	if o, err = r.deploy(ctx, spec, t.Name, o, sink); err != nil {
+		return o, err
+	}
+	return r.revive(ctx, env, o)
 }
 
 // deploy builds one tag of spec's environment; "" is the newest manifest. Call it in the

@@ -53,6 +53,20 @@ func (r *Registry) List(ctx context.Context) ([]Listed, error) {
 	return out, nil
 }
 
+// Recorded tells whether the history has a manifest of env, on the disk or not.
+func (r *Registry) Recorded(ctx context.Context, env environments.Name) bool {
+	done, err := r.changing.take(ctx)
+	if err != nil {
+		return false
+	}
+	defer done()
+	if checkName(string(env)) != nil || r.history == nil {
+		return false
+	}
+	_, err = r.history.Manifest(ctx, string(env), "")
+	return err == nil
+}
+
 // waiting says what waits at next of env, if it does.
 func (r *Registry) waiting(env environments.Name) *Outcome {
 	next, err := r.c.Store.Label(env, environments.Next)

@@ -32,7 +32,7 @@ func (r *Registry) Prepare(ctx context.Context, w Wanted, sink progress.Sink) (O
 // arrive records what was made and labels it next, unless it is in use.
 func (r *Registry) arrive(ctx context.Context, w Wanted, made environments.Made) (Outcome, error) {
 	g, store := made.Generation, r.c.Store
-	if !w.imported && store.Imported(w.Env) { // the folder has it now
+	if !w.imported && (store.Imported(w.Env) || store.Removed(w.Env)) { // the folder has it now
 		if err := store.Disown(w.Env); err != nil {
 			return Outcome{Env: string(w.Env)}.failed(err)
 		}

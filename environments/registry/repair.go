@@ -166,8 +166,12 @@ func (r *Registry) repair(ctx context.Context, env environments.Name, o *Outcome
 	if r.history == nil {
 		return
 	}
+	if r.c.Store.Retired(env) { // a cut may have come before the history heard of it
+		r.repairLabels(ctx, env, o)
+		return
+	}
 	gs, err := r.c.Store.Generations(env)
-	if err != nil || r.c.Store.Retired(env) {
+	if err != nil {
 		return
 	}
 	last, added := 0, 0 // last is the generation whose manifest was recorded last
