@@ -41,7 +41,7 @@ func (b *box) storeDamaged(err error) {
 	if !b.doubt.raise() {
 		return
 	}
-	b.log.Warn("docker's store is damaged, the images are tested and made again", "error", err)
+	b.log.Warn("docker's store may be damaged: the images are tested, and made again if they are", "error", err)
 	if b.owner == nil {
 		return // at boot everything is looked at anyway
 	}

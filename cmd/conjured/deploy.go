@@ -41,6 +41,9 @@ func (b *box) deploy(ctx context.Context, x appliance.Action, sink progress.Sink
 		Fingerprint: digest(img.Core, x.Setup.Code, f.Name(), b.recipe),
 	}, sink)
 	if err != nil {
+		if n := notice.For(err)[0]; n.Code == "hub-broken" && n.File == "" {
+			b.storeDamaged(err) // a file of its image may be empty
+		}
 		return l, err
 	}
 	told, err := b.settleBase(ctx, x.Setup, g)
