@@ -75,7 +75,10 @@ func (a *asking) useChannel(file string, line int, name string) {
 		a.error("environment-channels", file, line, fmt.Sprintf("%s line %d: more than %d channels are asked for", printable(file), line, MaxChannels), "keep only those that are needed")
 		return
 	}
-	a.spec.Channels = append(a.spec.Channels, name)
+	if len(a.files) > 0 && a.files[0] != file { // where a notice looks for it
+		line = 0
+	}
+	a.spec.Channels, a.spec.ChannelLines = append(a.spec.Channels, name), append(a.spec.ChannelLines, line)
 }
 
 // channel is a channel in one spelling: a name, or an address with https.

@@ -180,3 +180,14 @@ func TestManyCourses(t *testing.T) {
 	wantNotice(t, l, sevInfo, "course-data", "data", 0)
 	want(t, "data", len(f.Environments()), 1)
 }
+
+// The lines of the channels are known, of the first file that describes an environment.
+func TestChannelLines(t *testing.T) {
+	f, _ := read(t, files{
+		"environment-a.yml": "name: geo\nchannels:\n- conda-forge\n- bioconda\ndependencies: [python]\n",
+		"environment-b.yml": "name: geo\nchannels: [pytorch]\ndependencies: [numpy]\n",
+	}, Options{})
+	s := spec(t, f, "geo")
+	want(t, "channels", s.Channels, []string{"conda-forge", "bioconda", "pytorch"})
+	want(t, "lines", s.ChannelLines, []int{3, 4, 0})
+}

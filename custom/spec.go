@@ -10,20 +10,22 @@ import (
 // Spec is what the folder asks for in one environment. Names that differ only in how
 // they are written ("geo-101", "geo_101") are one name and collide.
 type Spec struct {
-	Name       string   // a lower-case letter, then letters, digits and underscores, at most 32: for directories, branches and tags
-	Display    string   // as the teacher wrote it, such as geo-101; the kernel's name
-	Course     string   // the course's directory below the folder; "" when it is the whole class's
-	Students   []string // the accounts that see its kernel; nil means everybody
-	Python     string   // "3.12" for a version asked for; "" for any
-	Channels   []string // of conda, the most important first; never defaults
-	Conda      []CondaLine
-	Pip        []Requirement // requirements.txt, what it names, and the pip part of an environment file
-	Wheels     []Entry       // local wheels, Path relative to the folder
-	Variables  []Variable    // that its kernels have, by name; of two files the later one counts
-	AllowBuild bool          // packages without a wheel may be built
-	Pre        bool          // unfinished versions of pip's packages will do
-	Strict     bool          // of pip's packages nothing is installed without a checksum, but what the class itself needs
-	Files      []File        // the teacher's files verbatim, for the history: Name is the name in a tree, without directory
+	Name     string   // a lower-case letter, then letters, digits and underscores, at most 32: for directories, branches and tags
+	Display  string   // as the teacher wrote it, such as geo-101; the kernel's name
+	Course   string   // the course's directory below the folder; "" when it is the whole class's
+	Students []string // the accounts that see its kernel; nil means everybody
+	Python   string   // "3.12" for a version asked for; "" for any
+	Channels []string // of conda, the most important first; never defaults
+	// ChannelLines are the lines of as many of them, 1-based, in the first file; 0 for another one's.
+	ChannelLines []int
+	Conda        []CondaLine
+	Pip          []Requirement // requirements.txt, what it names, and the pip part of an environment file
+	Wheels       []Entry       // local wheels, Path relative to the folder
+	Variables    []Variable    // that its kernels have, by name; of two files the later one counts
+	AllowBuild   bool          // packages without a wheel may be built
+	Pre          bool          // unfinished versions of pip's packages will do
+	Strict       bool          // of pip's packages nothing is installed without a checksum, but what the class itself needs
+	Files        []File        // the teacher's files verbatim, for the history: Name is the name in a tree, without directory
 }
 
 // CondaLine is one line that asks for a conda package.

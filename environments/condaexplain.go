@@ -52,7 +52,7 @@ func (c condaFailure) notices(s Spec) notice.List {
 		return c.absent(s)
 	case c.Kind == "missing":
 		return notice.List{{
-			Code: "environment-no-such-channel", File: s.condaFile(),
+			Code: "environment-no-such-channel", File: s.condaFile(), Line: s.channelLine(c.Channel),
 			What: fmt.Sprintf("there is no channel called %s", ChannelName(c.Channel)),
 			Do:   "look at how the channel is spelt; most packages are in conda-forge",
 		}}
@@ -102,7 +102,11 @@ func (c condaFailure) absent(s Spec) notice.List {
 			n.Do = "add a channel that has one, such as conda-forge, to the list of channels"
 		}
 		if have, ok := c.Versions[spec]; ok {
-			n.What = fmt.Sprintf("%s asks for a version that %s does not have; there is %s", spec, channels, versionList(have))
+			verb := "is"
+			if len(have) > 1 {
+				verb = "are"
+			}
+			n.What = fmt.Sprintf("%s asks for a version that %s does not have; there %s %s", spec, channels, verb, versionList(have))
 			n.Do = "name one of these versions, or leave out the version number"
 			if name != "python" {
 				n.Code = "environment-no-such-version"
@@ -226,6 +230,16 @@ func (s Spec) atConda(spec string, n notice.Notice) notice.Notice {
 }
 
 func specName(spec string) string { return CondaRequirement{Spec: spec}.Name() }
+
+// channelLine is where a channel stands in the list of the file; 0 when that is not known.
+func (s Spec) channelLine(channel string) int {
+	for i, line := range s.ChannelLines {
+		if i < len(s.Channels) && ChannelName(s.Channels[i]) == ChannelName(channel) {
+			return line
+		}
+	}
+	return 0
+}
 
 // channelNames is the channels of s, in words.
 func (s Spec) channelNames() string {

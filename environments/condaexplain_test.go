@@ -19,6 +19,19 @@ func geo() Spec {
 	return s
 }
 
+// A channel that there is not stands on a line too.
+func TestChannelLine(t *testing.T) {
+	result, err := os.ReadFile("testdata/conda/nochannel.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := geo()
+	s.Channels, s.ChannelLines = []string{"forge", "conda-fogre"}, []int{2, 3}
+	if l := notice.For(explainConda(s, result, 1)); len(l) != 1 || l[0].File != "environment-geo.yml" || l[0].Line != 3 {
+		t.Errorf("%v", l)
+	}
+}
+
 // The files of testdata/conda are what conda.py wrote, with py-rattler 0.28.0.
 func TestExplainConda(t *testing.T) {
 	for file, want := range map[string]struct {
@@ -29,7 +42,7 @@ func TestExplainConda(t *testing.T) {
 		do   string
 	}{
 		"misspelt":    {"environment-no-such-package", 5, kindClash, "no package called helo-course in forge", "did you mean hello-course"},
-		"noversion":   {"environment-no-such-version", 6, kindClash, "tinydep>=9 asks for a version that forge does not have; there is 0.5 and 0.4", "one of these"},
+		"noversion":   {"environment-no-such-version", 6, kindClash, "tinydep>=9 asks for a version that forge does not have; there are 0.5 and 0.4", "one of these"},
 		"conflict":    {"environment-conflict", 4, kindClash, "python=3.11 (line 4 of environment-geo.yml) and tinydep>0.4 (line 8 of environment-geo.yml) do not go together: tinydep 0.5 needs python >=3.12", "one of the lines"},
 		"single":      {"environment-no-such-version", 6, kindClash, "tinydep<0.5,>=0.5", "name one"},
 		"nochannel":   {"environment-no-such-channel", 0, kindClash, "no channel called conda-fogre", "spelt"},

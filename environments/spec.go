@@ -46,6 +46,7 @@ type Spec struct {
 	Display      string             // as the teacher wrote the name; "" is Env
 	Python       string             // "3.12" for a version asked for; "" for any
 	Channels     []string           // of conda, the most important first: names such as conda-forge, or addresses
+	ChannelLines []int              // of as many of them, 1-based, in the first file that asks for conda's packages; 0 when not known
 	Conda        []CondaRequirement // in order; the channels' packages come before those of the index
 	Requirements []Requirement      // in order; checked by whoever read the folder
 	Wheels       []Wheel            // the local wheels among them

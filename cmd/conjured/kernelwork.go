@@ -33,13 +33,13 @@ func (b *box) buildKernels(ctx context.Context, x appliance.Action, sink progres
 	keep, passing := []environments.Name{}, false
 	for i, w := range ws {
 		keep = append(keep, w.Env)
-		sink.Progress(progress.Event{Step: "packages of " + w.Display, Done: int64(i), Total: int64(len(ws))})
+		sink.Progress(progress.Event{Step: "packages of " + w.Display, Done: int64(i), Total: int64(len(ws)), Unit: "kernels"})
 		told, err := b.seeTo(ctx, w, sink)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			failed = append(failed, about(w.Display, notice.For(err))...)
+			failed = append(failed, b.about(w, notice.For(err))...)
 			passing = passing || !inFolder(err) || unreachable(err)
 			continue
 		}
@@ -70,12 +70,17 @@ func (b *box) seeTo(ctx context.Context, w registry.Wanted, sink progress.Sink) 
 	return append(made.Notices, settled.Notices...), err
 }
 
-// about says in each notice which kernel it is about, unless it names the file.
-func about(display string, l notice.List) notice.List {
+// about says in each notice which kernel it is about, unless it names the file, and what
+// it means for one that there never was.
+func (b *box) about(w registry.Wanted, l notice.List) notice.List {
+	_, err := b.store.Current(w.Env)
 	out := slices.Clone(l)
 	for i := range out {
 		if out[i].File == "" {
-			out[i].What = "the kernel " + display + ": " + out[i].What
+			out[i].What = "the kernel " + w.Display + ": " + out[i].What
+		}
+		if out[i].Severity == notice.SeverityError && errors.Is(err, environments.ErrNoGeneration) {
+			out[i].Means = "there is no kernel " + w.Display + " yet; everything else works as before"
 		}
 	}
 	return out

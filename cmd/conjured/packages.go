@@ -107,7 +107,7 @@ func (b *box) wantedBy(ctx context.Context, s appliance.Setup) ([]registry.Wante
 // specOf translates what a folder asks for. Only the class's own environment has Lab.
 func (b *box) specOf(s custom.Spec, image string) environments.Spec {
 	out := environments.Spec{
-		Env: environments.Name(s.Name), Display: s.Display, Python: s.Python, Channels: s.Channels,
+		Env: environments.Name(s.Name), Display: s.Display, Python: s.Python, Channels: s.Channels, ChannelLines: s.ChannelLines,
 		Variables: s.Variables, AllowBuild: s.AllowBuild, Pre: s.Pre, Strict: s.Strict, Image: image,
 	}
 	if out.Env == environments.Base {
