@@ -23,6 +23,7 @@
 //	store/conda             conda's packages unpacked, archives, lists: condastore.py
 //	store/resolved          manifests by the hash of what was asked for
 //	store/size/ENV/N        the files of a generation, counted once: size.go
+//	store/inventory/ENV/N   what a generation consists of, for the next one: inventory.py
 //	store/work              scratch of the build that runs now
 //
 // Invariants:
