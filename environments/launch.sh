@@ -85,7 +85,7 @@ unset CONJURED_VARIABLES
 set -- "$gen" "$clean" "$gen/bin/$prog" "$@"
 
 # What the generation set that started this one goes, and what was there before is back.
-nl='
+conjured_nl='
 '
 if [ -n "$old" ]; then
 	while IFS= read -r conjured_line; do
@@ -94,7 +94,7 @@ if [ -n "$old" ]; then
 		*=*) unset -v "${conjured_line%%=*}" ;;
 		esac
 	done <"$old"
-	IFS=$nl
+	IFS=$conjured_nl
 	for conjured_line in $(/usr/bin/env); do
 		case $conjured_line in
 		CONJURED_WAS_[A-Za-z_]*=*)
@@ -114,7 +114,7 @@ if [ -f "$1/variables.txt" ]; then
 		conjured_line=${conjured_line%%=*}
 		conjured_names="$conjured_names${conjured_line#-} "
 	done <"$CONJURED_VARIABLES"
-	IFS=$nl
+	IFS=$conjured_nl
 	for conjured_line in $(/usr/bin/env); do
 		case $conjured_names in
 		*" ${conjured_line%%=*} "*)

@@ -45,7 +45,7 @@ func TestLauncher_variables(t *testing.T) {
 	s := open(t)
 	put(t, s, "launch", string(Launcher))
 	text := map[Name]string{
-		"base":  "PATH=%/share/one:%/share/two\n-GONE\nONLY_BASE=1\nTOLD=base\n",
+		"base":  "PATH=%/share/one:%/share/two\n-GONE\nONLY_BASE=1\nnl=1\nold=1\nTOLD=base\n",
 		"geo":   "GDAL_DATA=%/share/gdal\nTOLD=a b  'c' \"d\" $HOME `id` $(id) \\n \\\nclean=x\nconjured=\ngen=/evil\nprog=sh\nroot=*\n",
 		"plain": "",
 	}

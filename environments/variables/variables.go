@@ -75,21 +75,20 @@ func Ours(name string) bool {
 // reserved tells the names that only the class sets. Others of Python's change what is
 // printed, how numbers are hashed and the like.
 func reserved(name string) bool {
-	upper := strings.ToUpper(name)
 	switch {
-	case begins(upper, "PYTHON"):
+	case begins(name, "PYTHON"):
 		return !slices.Contains([]string{
 			"PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONFAULTHANDLER", "PYTHONHASHSEED", "PYTHONINTMAXSTRDIGITS", "PYTHONIOENCODING",
 			"PYTHONMALLOC", "PYTHONTRACEMALLOC", "PYTHONUNBUFFERED", "PYTHONUTF8", "PYTHONWARNINGS", "PYTHON_GIL",
-		}, upper)
-	case begins(upper, "LD_", "BASH", "JUPYTER", "JPY_", "CONJURED", "CONDA_BACKUP_", "_CONDA_", "__CONDA_"):
+		}, name)
+	case begins(name, "LD_", "BASH", "JUPYTER", "JPY_", "CONJURED", "conjured_", "CONDA_BACKUP_", "_CONDA_", "__CONDA_"):
 		return true
 	}
 	return slices.Contains([]string{
 		"PATH", "HOME", "USER", "LOGNAME", "SHELL", "SHELLOPTS", "IFS", "ENV", "PWD", "OLDPWD", "SHLVL", "UID", "EUID", "PPID", "GROUPS", "HOSTNAME",
 		"OPTIND", "OPTARG", "OPTERR", "PS1", "PS2", "PS4", "PROMPT_COMMAND", "_", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH",
 		"VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_SHLVL", "CONDA_EXE", "IPYTHONDIR", "XDG_RUNTIME_DIR", "MEM_LIMIT", "CPU_LIMIT",
-	}, upper)
+	}, name)
 }
 
 func begins(name string, with ...string) bool {
