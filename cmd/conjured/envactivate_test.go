@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -49,6 +51,10 @@ func noneLeft(ts *testscript.TestScript, _ bool, _ []string) {
 // A shell has the variables that a kernel has.
 func TestEnvActivate_variables(t *testing.T) {
 	at := api.EnvPlace{Env: "geo", Mount: "/m", Path: "gen/geo/1", Variables: []string{"A=x y", "TERM=dumb"}, Unset: []string{"PS1"}, Dirs: []string{"/m/gen/geo/1/share"}}
+	text, err := json.Marshal(at) // it comes from the daemon
+	if got := (api.EnvPlace{}); err != nil || json.Unmarshal(text, &got) != nil || !reflect.DeepEqual(got, at) {
+		t.Fatalf("%s %v", text, err)
+	}
 	env := activeSpec(at, nil, true).Env
 	if !slices.Contains(env, "A=x y") || !slices.Contains(env, "PATH=/m/gen/geo/1/bin:/m/gen/geo/1/share:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") {
 		t.Errorf("%q", env)

@@ -85,6 +85,9 @@ func (p *week) openChannel(t *testing.T) {
 		x := condatest.Package{Name: name, Version: version, Noarch: "python", Depends: []string{"python"}}
 		if name == "geopandas" {
 			x.Depends = append(x.Depends, "shapely")
+			x.Files = append(condatest.Module(name, version, ""), condatest.File{
+				Path: "etc/conda/activate.d/geopandas.sh", Data: []byte("export PROJ_DATA=\"$CONDA_PREFIX/share/proj\"\n"),
+			})
 		}
 		packages = append(packages, x)
 	}
@@ -125,7 +128,7 @@ func (p *week) threeKernels(t *testing.T) {
 	p.browser.until(2*time.Minute, "Lab", labOpen)
 	p.browser.shot("packages-1-before")
 	p.class.write("environment.yml", "channels: [conda-forge]\ndependencies:\n  - python\n  - patsy\n")
-	p.class.write("environment-geo.yml", "channels:\n  - defaults\ndependencies:\n  - python\n  - geopandas=1.1\n  - pip:\n    - cowsay\n")
+	p.class.write("environment-geo.yml", "channels:\n  - defaults\ndependencies:\n  - python\n  - geopandas=1.1\n  - pip:\n    - cowsay\nvariables:\n  SEASON: spring\n")
 	p.class.write("environment-stats-2.yml", "dependencies:\n  - python\n  - statsmodels\n")
 	said := p.apply(t, 0)
 	if !strings.Contains(said, "environment-geo.yml") || !strings.Contains(said, "conda-forge") {
@@ -213,16 +216,16 @@ func (p *week) hot(t *testing.T) {
 	if _, err := k.run(t.Context(), "import tabulate"); err == nil {
 		t.Fatal("tabulate is there already")
 	}
-	p.class.write("environment-geo.yml", "channels:\n  - conda-forge\ndependencies:\n  - python\n  - geopandas=1.1\n  - pip:\n    - cowsay\n    - tabulate\n")
+	p.class.write("environment-geo.yml", "channels:\n  - conda-forge\ndependencies:\n  - python\n  - geopandas=1.1\n  - pip:\n    - cowsay\n    - tabulate\nvariables:\n  SEASON: spring\n")
 	p.apply(t, 0)
 	p.expect(t, k, "import tabulate; print(tabulate.__name__)", "tabulate")
 }
 
 func (p *week) restart(t *testing.T) {
-	p.class.write("environment-geo.yml", "channels:\n  - conda-forge\ndependencies:\n  - python\n  - geopandas=1.2\n  - pip:\n    - cowsay\n    - tabulate\n")
+	p.class.write("environment-geo.yml", "channels:\n  - conda-forge\ndependencies:\n  - python\n  - geopandas=1.2\n  - pip:\n    - cowsay\n    - tabulate\nvariables:\n  SEASON: fall\n")
 	p.apply(t, 0)
 	p.expect(t, p.geo, "print(geopandas.__version__, __import__('shapely').__version__)", "1.1 2.1")
-	if out, err := p.runOf(t, p.amira, "geo", "import geopandas; print(geopandas.__version__)"); err != nil || !strings.Contains(out, "1.2") {
+	if out, err := p.runOf(t, p.amira, "geo", "import geopandas; print(geopandas.__version__); "+season); err != nil || !strings.Contains(out, "1.2") || !strings.Contains(out, "fall True") {
 		t.Errorf("a new kernel has %q, %v", out, err)
 	}
 	p.browser.see(30*time.Second, "Restart the kernel geo to get geopandas 1.2")
@@ -246,10 +249,14 @@ func (p *week) runOf(t *testing.T, s *student, kernel, code string) (string, err
 	return k.run(ctx, code)
 }
 
+// season prints what geo's file sets, and whether what its package sets is of the
+// generation that the kernel runs in.
+const season = "import os, sys; print(os.environ['SEASON'], os.environ['PROJ_DATA'] == sys.prefix + '/share/proj')"
+
 func (p *week) back(t *testing.T) {
 	p.channel.Offline(true)
 	p.env(t, "rollback", "geo")
-	if out, err := p.runOf(t, p.amira, "geo", "import geopandas; print(geopandas.__version__)"); err != nil || !strings.Contains(out, "1.1") {
+	if out, err := p.runOf(t, p.amira, "geo", "import geopandas; print(geopandas.__version__); "+season); err != nil || !strings.Contains(out, "1.1") || !strings.Contains(out, "spring True") {
 		t.Errorf("a new kernel has %q, %v", out, err)
 	}
 	p.env(t, "reset", "geo")
@@ -305,8 +312,8 @@ func (p *week) sealed(t *testing.T) {
 		}
 	}
 	out, err = exec.Command("docker", "run", "--rm", "--network", "none", weekImages+":latest",
-		"/opt/conjured/bin/launch", "geo@current", "python", "-c", "import geopandas; print(geopandas.__version__)").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "1.2") {
+		"/opt/conjured/bin/launch", "geo@current", "python", "-c", "import geopandas; print(geopandas.__version__); "+season).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "1.2") || !strings.Contains(string(out), "fall True") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
