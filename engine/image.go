@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -52,7 +53,9 @@ func (e *Engine) Images(ctx context.Context, labels map[string]string) ([]Image,
 	}
 	out := make([]Image, 0, len(r.Items))
 	for _, s := range r.Items {
-		out = append(out, Image{ID: s.ID, Tags: s.RepoTags, Labels: s.Labels, Size: s.Size, Created: time.Unix(s.Created, 0)})
+		// What Engine 20.10 says of an image without a name.
+		tags := slices.DeleteFunc(s.RepoTags, func(t string) bool { return t == "<none>:<none>" })
+		out = append(out, Image{ID: s.ID, Tags: tags, Labels: s.Labels, Size: s.Size, Created: time.Unix(s.Created, 0)})
 	}
 	return out, nil
 }

@@ -139,6 +139,24 @@ func TestDamagedStore(t *testing.T) {
 	if got, err := s.Docker("inspect", "-f", "{{.State.Running}}", running); err != nil || got != "true\n" {
 		t.Errorf("what ran: %q, %v", got, err)
 	}
+	nameless := func() string {
+		out, err := s.Docker("images", "-q", "--filter", "dangling=true")
+		if err != nil {
+			t.Fatal(out)
+		}
+		return strings.TrimSpace(out)
+	}
+	for _, want := range []bool{true, false} { // as long as a container uses it
+		if _, err := s.b.GC(t.Context(), []string{s.heal.System}); err != nil {
+			t.Fatal(err)
+		}
+		if left := nameless(); (left != "") != want {
+			t.Errorf("images without a name: %q, want some: %v", left, want)
+		}
+		if out, err := s.Docker("rm", "-f", running); err != nil {
+			t.Fatal(out)
+		}
+	}
 }
 
 // emptyRecords empties what Docker has written down of the layer in a directory, as a

@@ -59,10 +59,31 @@ func (b *Builder) GC(ctx context.Context, keep []string) (removed []string, err 
 		}
 		removed = append(removed, key)
 	}
+	if err := b.removeNameless(ctx, needed); err != nil {
+		return removed, err
+	}
 	freed, err := b.engine.PruneBuildCache(ctx, cacheQuota, 24*time.Hour)
 	if err != nil {
 		return removed, err
 	}
 	b.log.Info("tidied images", "removed", len(removed), "cache_bytes_freed", freed)
 	return removed, nil
+}
+
+// removeNameless removes images of ours without any name: the mending of a damaged store
+// leaves those that a container used, and a list of names that was lost leaves them all.
+func (b *Builder) removeNameless(ctx context.Context, needed []string) error {
+	all, err := b.engine.Images(ctx, map[string]string{engine.LabelRole: "image"})
+	if err != nil {
+		return err
+	}
+	for _, img := range all {
+		if len(img.Tags) > 0 || slices.Contains(needed, img.ID) {
+			continue
+		}
+		if err := b.engine.Untag(ctx, img.ID); err != nil && !errors.Is(err, engine.ErrInUse) && !errors.Is(err, engine.ErrDamaged) {
+			return err
+		}
+	}
+	return nil
 }
