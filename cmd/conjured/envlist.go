@@ -217,10 +217,8 @@ func (b *box) knowsPackages(q api.EnvRequest, envs []api.Environment) error {
 
 // refUnknown says that an environment has no such label, tag or number.
 func refUnknown(e api.Environment, ref string) error {
-	return errors.Join(gateway.ErrUnknown, &notice.Error{Notice: notice.Notice{
-		Code: "env-unknown-ref", Severity: notice.SeverityError,
-		What:  fmt.Sprintf("%s has no generation called %.60q", e.Name, ref),
-		Means: "nothing was changed",
-		Do:    fmt.Sprintf("look at its labels, tags and numbers with: conjured env show %s", e.Name),
-	}})
+	if isSystem(e.Name) && ref == string(environments.Previous) {
+		return errors.Join(gateway.ErrUnknown, noOlderSystem())
+	}
+	return errors.Join(gateway.ErrUnknown, &notice.Error{Notice: registry.Absent(environments.Name(e.Name), ref)})
 }

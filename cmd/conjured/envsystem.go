@@ -30,8 +30,8 @@ func (b *box) ofSystem(number int) (environments.Generation, error) {
 
 // diffSystem compares two images by their Debian packages.
 func (b *box) diffSystem(ctx context.Context, e api.Environment, q api.EnvRequest) (api.EnvReply, error) {
-	if _, ok := e.Labels[string(environments.Previous)]; !ok && q.From == "" {
-		return api.EnvReply{}, noOlderSystem()
+	if _, ok := e.Labels[string(environments.Previous)]; !ok && q.From == "" && q.To == "" {
+		return api.EnvReply{Compared: nothingToCompare(e)}, nil
 	}
 	from, err := b.generation(e, cmp.Or(q.From, string(environments.Previous)))
 	if err != nil {
@@ -55,6 +55,15 @@ func (b *box) diffSystem(ctx context.Context, e api.Environment, q api.EnvReques
 		c.Touched.Servers = len(servers)
 	}
 	return api.EnvReply{Compared: &c}, nil
+}
+
+// nothingToCompare is the difference of one generation to itself, when it is the only one.
+func nothingToCompare(e api.Environment) *api.EnvCompared {
+	now := api.EnvRef{Asked: string(environments.Current), Generation: e.Labels[string(environments.Current)]}
+	return &api.EnvCompared{
+		Env: e.Name, From: now, To: now, Changes: changesOf(environments.Changes{}),
+		Sentence: fmt.Sprintf("%s has had no other packages than it has now, and nothing waits: there is nothing to compare", nameWords(e)),
+	}
 }
 
 // notOfSystem refuses a verb that an image does not have.

@@ -37,7 +37,7 @@ func (b *box) EnvVerb(ctx context.Context, v api.EnvVerb, q api.EnvRequest) (api
 	case v == api.EnvDiff && isSystem(about[0].Name):
 		return b.diffSystem(ctx, about[0], q)
 	case v == api.EnvDiff:
-		return b.diff(ctx, q)
+		return b.diff(ctx, about[0], q)
 	case v == api.EnvLog:
 		return b.envLog(ctx, q, envs)
 	case v == api.EnvGC:

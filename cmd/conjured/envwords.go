@@ -61,14 +61,16 @@ func changeList(l []environments.Change) []api.EnvChange {
 
 // diff compares two generations; what a teacher asks without further words is what
 // waits, or, when nothing does, what changed last.
-func (b *box) diff(ctx context.Context, q api.EnvRequest) (api.EnvReply, error) {
-	env := environments.Name(q.Names[0])
-	if q.From == "" && q.To == "" {
-		if _, err := b.store.Label(env, environments.Next); err != nil {
-			if _, err := b.store.Label(env, environments.Previous); err == nil {
-				q.From, q.To = string(environments.Previous), string(environments.Current)
-			}
-		}
+func (b *box) diff(ctx context.Context, e api.Environment, q api.EnvRequest) (api.EnvReply, error) {
+	env := environments.Name(e.Name)
+	_, next := e.Labels[string(environments.Next)]
+	_, previous := e.Labels[string(environments.Previous)]
+	switch {
+	case q.From != "" || q.To != "" || next:
+	case previous:
+		q.From, q.To = string(environments.Previous), string(environments.Current)
+	case len(e.Generations) == 1 && e.Generation != "":
+		return api.EnvReply{Compared: nothingToCompare(e)}, nil
 	}
 	if q.From != "" && q.To == "" {
 		q.To = string(environments.Current)
@@ -78,7 +80,7 @@ func (b *box) diff(ctx context.Context, q api.EnvRequest) (api.EnvReply, error) 
 		return api.EnvReply{}, err
 	}
 	return api.EnvReply{Compared: &api.EnvCompared{
-		Env: q.Names[0], From: api.EnvRef(c.From), To: api.EnvRef(c.To), Changes: changesOf(c.Changes), Sentence: c.Sentence,
+		Env: e.Name, From: api.EnvRef(c.From), To: api.EnvRef(c.To), Changes: changesOf(c.Changes), Sentence: c.Sentence,
 		Touched: api.EnvTouched{Courses: c.Touched.Courses, Servers: c.Touched.Servers, Kernels: c.Touched.Kernels},
 	}}, nil
 }

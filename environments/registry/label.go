@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -65,7 +64,7 @@ func (r *Registry) Rollback(ctx context.Context, env environments.Name, ref stri
 	was, _ := r.c.Store.Current(env)
 	to, err := r.generation(ctx, env, ref)
 	if err != nil {
-		return o.failed(r.noPrevious(env, ref, was, err))
+		return o.failed(err)
 	}
 	if to.Number == was.Number {
 		o.Did, o.Generation, o.Tag = Unchanged, to.Number, r.tagFor(ctx, to)
@@ -80,15 +79,6 @@ func (r *Registry) Rollback(ctx context.Context, env environments.Name, ref stri
 	r.sync(ctx, env, why("back to generation %d", to), &o)
 	o.Tag = r.tagFor(ctx, to)
 	return o, nil
-}
-
-// noPrevious words the case that there is only one state to be in.
-func (r *Registry) noPrevious(env environments.Name, ref string, was environments.Generation, err error) error {
-	if ref != string(environments.Previous) || was.Number == 0 || !errors.Is(err, environments.ErrNoGeneration) {
-		return err
-	}
-	return refused("environment-no-previous", fmt.Sprintf("%s has no earlier packages to go back to", env),
-		"kernels keep the packages they have", "choose one of: conjured env list "+string(env), err)
 }
 
 // Label points a label of the teacher's, or next, at what ref names. An empty ref takes

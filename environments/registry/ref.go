@@ -9,6 +9,7 @@ import (
 
 	"github.com/conjuring/conjured/environments"
 	"github.com/conjuring/conjured/environments/history"
+	"github.com/conjuring/conjured/notice"
 )
 
 // generation finds what ref names: a label, a tag (env-geo-2026_11_21, or 2026_11_21
@@ -80,9 +81,24 @@ func noSuch(env environments.Name, ref string, err error) error {
 	if !errors.Is(err, environments.ErrNoGeneration) {
 		return err
 	}
-	return refused("environment-no-generation",
-		fmt.Sprintf("%s has no packages under the label, tag or number %.60q", env, ref),
-		"nothing was changed", "look at what there is: conjured env list "+string(env), err)
+	return &notice.Error{Notice: Absent(env, ref), Err: err}
+}
+
+// Absent says that env has nothing under a label, a tag or a number, and of a label that
+// moves by itself what that means.
+func Absent(env environments.Name, ref string) notice.Notice {
+	n := notice.Notice{
+		Code: "environment-no-generation", Severity: notice.SeverityError,
+		What:  fmt.Sprintf("%s has no packages under the label, tag or number %.60q", env, ref),
+		Means: "nothing was changed", Do: fmt.Sprintf("look at what there is: conjured env show %s", env),
+	}
+	switch environments.Label(ref) {
+	case environments.Previous:
+		n.Code, n.What = "environment-no-previous", fmt.Sprintf("%s has no earlier packages: nothing was in use before those it has", env)
+	case environments.Next:
+		n.Code, n.What = "environment-no-next", fmt.Sprintf("nothing waits for %s: no change of its packages is ready", env)
+	}
+	return n
 }
 
 func noHistory(env environments.Name, err error) error {
