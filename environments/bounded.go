@@ -43,13 +43,16 @@ func (r bounded) Run(ctx context.Context, c Command) (exit int, err error) {
 	defer end(nil)
 	timer := time.AfterFunc(limit, func() { end(endless(limit)) })
 	defer timer.Stop()
-	if slices.ContainsFunc(c.Mounts, func(m Mount) bool { return !m.ReadOnly }) {
+	writes := slices.ContainsFunc(c.Mounts, func(m Mount) bool { return !m.ReadOnly })
+	if writes {
 		r.sweep()
 		go r.watch(within, end)
 	}
 	exit, err = r.Runner.Run(within, c)
 	if ctx.Err() == nil && within.Err() != nil {
-		r.empty()
+		if writes { // who only reads may have one beside him that writes
+			r.empty()
+		}
 		return -1, context.Cause(within)
 	}
 	return exit, err

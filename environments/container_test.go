@@ -178,9 +178,12 @@ func TestPythonThatMeansHarm(t *testing.T) {
 		{Path: "lib/python" + minor + "/harmless.py", Data: []byte("x = 1\n")},
 	}}
 	x, run := classBox(t, py, kernel)
-	_, _ = x.b.Make(t.Context(), Spec{Env: "r4", Image: image, Conda: condaAsks("r-irkernel", "python")}, progress.Discard)
+	g := x.use(t, Spec{Env: "r4", Image: image, Conda: condaAsks("r-irkernel", "python")})
 	if len(run.seen) < 2 || filepath.Base(run.seen[1].Args[0]) != "python" || run.seen[1].Network {
 		t.Fatalf("%+v", run.seen)
+	}
+	if pyc, _ := filepath.Glob(filepath.Join(x.store.Root(), g.Path(), "lib/python*/__pycache__/harmless.*.pyc")); len(pyc) != 1 {
+		t.Errorf("bytecode: %v", pyc)
 	}
 	found, _ := filepath.Glob(filepath.Join(x.store.Root(), "store/conda/pkgs/r-irkernel-*/share/shared"))
 	if len(found) != 1 {

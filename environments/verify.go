@@ -132,6 +132,7 @@ func (b *Builder) verifyCommand(s Spec, python, job string, set VariableSet, g G
 type verifyJob struct {
 	Prefix string   `json:"prefix"`
 	UV     string   `json:"uv"`
+	Outer  string   `json:"outer"` // an interpreter that speaks to kernels
 	Names  []string `json:"names"`
 	Conda  []string `json:"conda"`
 	Pip    []string `json:"pip"` // null without conda
@@ -143,7 +144,7 @@ type verifyJob struct {
 
 func (b *Builder) verifyJob(g Generation, t trial) verifyJob {
 	j := verifyJob{
-		Prefix: filepath.Join(b.c.Store.mount, g.Path()), UV: b.c.UV, Names: []string{}, Conda: []string{},
+		Prefix: filepath.Join(b.c.Store.mount, g.Path()), UV: b.c.UV, Outer: filepath.Join(b.c.Lab, "bin/python"), Names: []string{}, Conda: []string{},
 		Kernel: append([]string{}, g.Kernel...), Lab: t.lab, Files: t.files,
 	}
 	for _, n := range t.names {

@@ -31,6 +31,7 @@ ROOT = "/tmp/conjured-verify-%d" % os.getpid()
 class Job(TypedDict):
     prefix: str  # the generation
     uv: str
+    outer: str  # the interpreter of the image's Lab set
     names: list[str]  # distributions of the Python index to import
     conda: list[str]  # packages of conda to import
     pip: list[str]  # distributions that did not come from conda; null when there is no conda
@@ -351,7 +352,8 @@ def everything() -> None:
     if JOB["lab"] and have("jupyterlab"):
         work.append((server, ()))
     if JOB["kernel"] or have("ipykernel") and have("jupyter_client"):
-        work.append((run, ("kernel", child("compute"))))
+        speaks = PYTHON if have("jupyter_client") else JOB["outer"]  # a kernel of its own needs no Python that does
+        work.append((run, ("kernel", [speaks, *child("compute")[1:]])))
     if JOB["lab"] and have("jupyterhub"):
         work.append((run, ("singleuser", [sys.executable, "-I", "-c", "import jupyterhub.singleuser.extension"])))
     if JOB["files"]:

@@ -201,7 +201,8 @@ func holdLease(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep the packages from being removed: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
+	// Who keeps it for himself keeps it from being removed too: it is no reason not to look.
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
 		f.Close()
 		return nil, fmt.Errorf("cannot keep the packages from being removed: %w", err)
 	}

@@ -169,3 +169,21 @@ func openTerminal() (person, program *os.File, err error) {
 	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	return person, program, err
 }
+
+// A student who keeps a lease for himself keeps nobody from looking at the packages.
+func TestHoldLeaseThatSomebodyKeeps(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lease")
+	student, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer student.Close()
+	if err := unix.Flock(int(student.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	lease, err := holdLease(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease.Close()
+}

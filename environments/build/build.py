@@ -23,6 +23,7 @@ index says something else, 22 it does not answer. See doubt.py.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,7 +83,10 @@ def at(name: str) -> str:
 
 
 def uv(job: Job, *args: str) -> bool:
-    return subprocess.run([job.uv, *args], cwd=WORK).returncode == 0
+    code = subprocess.run([job.uv, *args], cwd=WORK).returncode
+    if code == -signal.SIGKILL:
+        print("error: it took more memory than the box can spare", flush=True)
+    return code == 0
 
 
 class Choice(NamedTuple):

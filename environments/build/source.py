@@ -41,6 +41,8 @@ def at(name: str) -> str:
 
 
 def load(url: str, accept: str = "*/*") -> bytes:
+    if not url.startswith(("https://", "http://")):
+        sys.exit("error: %s is no address of the internet" % url)  # an index may name a file of the box
     request = urllib.request.Request(url, headers={"Accept": accept, "User-Agent": "conjured"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         data: bytes = answer.read(LARGEST + 1)

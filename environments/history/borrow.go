@@ -52,7 +52,7 @@ func borrow(ctx context.Context, p program, from string) (*borrowed, error) {
 	if err := makeBare(ctx, p, "base"); err != nil {
 		return nil, err
 	}
-	if err := b.readRefs(); err != nil {
+	if err := b.readRefs(ctx); err != nil {
 		return nil, err
 	}
 	return b, b.copyObjects(ctx)
@@ -110,7 +110,7 @@ var refForm = regexp.MustCompile(`^refs/(heads|tags|remotes/origin)/[A-Za-z0-9_]
 
 // readRefs reads packed and loose references; of a clone's origin those that have no
 // branch of their own.
-func (b *borrowed) readRefs() error {
+func (b *borrowed) readRefs(ctx context.Context) error {
 	found := map[string]oid{}
 	if f, err := b.open("packed-refs", 8<<20); err == nil {
 		data, err := io.ReadAll(f)
@@ -127,7 +127,7 @@ func (b *borrowed) readRefs() error {
 		return err
 	}
 	err := fs.WalkDir(b.root.FS(), "refs", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || !refForm.MatchString(name) {
+		if err = errors.Join(err, ctx.Err()); err != nil || !d.Type().IsRegular() || !refForm.MatchString(name) {
 			return err
 		}
 		f, err := b.open(name, 4<<10)
