@@ -56,7 +56,7 @@ func TestEnvActivate_variables(t *testing.T) {
 		t.Fatalf("%s %v", text, err)
 	}
 	env := activeSpec(at, nil, true).Env
-	if !slices.Contains(env, "A=x y") || !slices.Contains(env, "PATH=/m/gen/geo/1/bin:/m/gen/geo/1/share:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") {
+	if !slices.Contains(env, "A=x y") || !strings.HasPrefix(strings.Join(env, "\n"), "PATH=/m/gen/geo/1/bin:/m/gen/geo/1/share:/usr/local/sbin:") {
 		t.Errorf("%q", env)
 	}
 	if n := strings.Count("\n"+strings.Join(env, "\n"), "\nTERM="); n != 1 || slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "PS1=") }) {
