@@ -169,7 +169,7 @@ func unreachable(ctx context.Context, host string, err error) error {
 		Code: "docker-stopped", Severity: notice.SeverityError,
 		What:  "Docker does not answer at " + host,
 		Means: "no server can be started or stopped; those who work go on where Docker was started with live-restore; homes and accounts are safe",
-		Do:    "start Docker (systemctl start docker), then start again",
+		Do:    "start Docker (systemctl start docker), then start again; if it does not start, run conjured doctor --repair",
 	}, Err: err}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/conjuring/conjured/client"
 	"github.com/conjuring/conjured/engine"
+	"github.com/conjuring/conjured/layers"
 	"github.com/conjuring/conjured/notice"
 )
 
@@ -104,6 +105,12 @@ func examineDocker(ctx context.Context, p place) finding {
 	defer e.Close()
 	v, api := e.Version()
 	detail := fmt.Sprintf("Engine %s (API %s)", v, api)
+	if _, err := os.Stat(p.join(beyondFile)); err == nil {
+		return finding{Name: "docker", Detail: detail + ", whose images are damaged", Notice: &notice.Notice{
+			Code: layers.CodeBeyondRepair, Severity: notice.SeverityError, What: "Docker's store of images is damaged, and making the images again did not help",
+			Means: "no new server can be started; homes, accounts and packages are safe", Do: "when nobody works, run conjured doctor --repair",
+		}}
+	}
 	if i, err := e.Info(ctx); err == nil {
 		detail += fmt.Sprintf(", %d cores, %d MB, cgroup v%s", i.CPUs, i.Memory>>20, i.CgroupVersion)
 		if !i.LiveRestore {
