@@ -26,9 +26,7 @@ func summed(lines ...string) []Requirement {
 	for i, r := range out {
 		f := strings.Fields(r.Spec)
 		out[i].Name, out[i].Spec = regexp.MustCompile(`^[a-z]+`).FindString(f[0]), f[0]
-		for _, h := range f[1:] {
-			out[i].Hashes = append(out[i].Hashes, h)
-		}
+		out[i].Hashes = append(out[i].Hashes, f[1:]...)
 	}
 	return out
 }
