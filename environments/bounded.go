@@ -3,12 +3,14 @@ package environments
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/conjuring/conjured/notice"
+	"golang.org/x/sys/unix"
 )
 
 // What a container may take at most. Both times are far beyond what the largest
@@ -17,6 +19,7 @@ const (
 	longestOnline  = 2 * time.Hour
 	longestOffline = 30 * time.Minute
 	leastFree      = 128 << 20 // bytes that stay on the disk, for the students' files
+	leastFiles     = 10_000    // files that it can still have; a million empty ones take hardly a byte
 )
 
 // bounded is a Runner that ends what does not end by itself and what fills the disk.
@@ -27,10 +30,11 @@ type bounded struct {
 	store           *Store
 	online, offline time.Duration
 	look            time.Duration // between looks at the disk
+	files           func(dir string) (uint64, error)
 }
 
 func newBounded(r Runner, s *Store) bounded {
-	return bounded{Runner: r, store: s, online: longestOnline, offline: longestOffline, look: time.Second}
+	return bounded{Runner: r, store: s, online: longestOnline, offline: longestOffline, look: time.Second, files: filesFree}
 }
 
 // Run implements Runner. What it ended is a *notice.Error.
@@ -64,7 +68,11 @@ func (r bounded) watch(ctx context.Context, end context.CancelCauseFunc) {
 	defer tick.Stop()
 	for {
 		if free, err := r.store.free(); err == nil && free < leastFree {
-			end(takesAll(free))
+			end(takesAll(fmt.Sprintf("%d MB", free>>20)))
+			return
+		}
+		if free, err := r.files(r.store.root); err == nil && free < leastFiles {
+			end(takesAll(fmt.Sprintf("room for %d files", free)))
 			return
 		}
 		select {
@@ -109,10 +117,23 @@ func endless(limit time.Duration) error {
 	}}
 }
 
-func takesAll(free uint64) error {
+// filesFree is how many more files the disk of a directory can have. A file system that
+// makes room for them as they come says that it has none: that counts as many.
+func filesFree(dir string) (uint64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	if st.Files == 0 {
+		return math.MaxUint64, nil
+	}
+	return st.Ffree, nil
+}
+
+func takesAll(left string) error {
 	return &notice.Error{Notice: notice.Notice{
 		Code: "environment-disk-full", Severity: notice.SeverityError,
-		What:  fmt.Sprintf("the packages took nearly all of the disk, which has %d MB left; making them ready was stopped", free>>20),
+		What:  "the packages took nearly all of the disk, which has " + left + " left; making them ready was stopped",
 		Means: unchanged,
 		Do:    "take out the line that was added last, or remove files that are not needed any more from the box",
 	}}

@@ -33,20 +33,24 @@ func TestBoundedEndsWhatDoesNotEnd(t *testing.T) {
 		half = append(half, filepath.Join(s.root, path))
 	}
 	writable := []Mount{{Host: s.root, Container: s.mount}}
-	for code, c := range map[string]struct {
-		command Command
-		bounds  bounded
-		free    uint64
+	for _, c := range []struct {
+		code        string
+		command     Command
+		bounds      bounded
+		free, files uint64
 	}{
-		"environment-endless":   {Command{Mounts: writable, Network: true}, bounded{online: time.Millisecond, offline: time.Hour, look: time.Hour}, 1 << 40},
-		"environment-disk-full": {Command{Mounts: writable}, bounded{online: time.Hour, offline: time.Hour, look: time.Millisecond}, leastFree - 1},
+		{"environment-endless", Command{Mounts: writable, Network: true}, bounded{online: time.Millisecond, offline: time.Hour, look: time.Hour}, 1 << 40, 1 << 40},
+		{"environment-disk-full", Command{Mounts: writable}, bounded{online: time.Hour, offline: time.Hour, look: time.Millisecond}, leastFree - 1, 1 << 40},
+		{"environment-disk-full", Command{Mounts: writable}, bounded{online: time.Hour, offline: time.Hour, look: time.Millisecond}, 1 << 40, leastFiles - 1},
 	} {
+		code := c.code
 		for _, path := range half {
 			if err := os.MkdirAll(path, 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}
 		s.free = func() (uint64, error) { return c.free, nil }
+		c.bounds.files = func(string) (uint64, error) { return c.files, nil }
 		f := &forever{}
 		c.bounds.Runner, c.bounds.store = f, s
 		_, err := c.bounds.Run(t.Context(), c.command)
@@ -63,5 +67,12 @@ func TestBoundedEndsWhatDoesNotEnd(t *testing.T) {
 		if _, err := c.bounds.Run(ctx, c.command); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: who gave up was told %v", code, err)
 		}
+	}
+}
+
+// A disk says how many files it can still have, or that it does not count them.
+func TestFilesFree(t *testing.T) {
+	if n, err := filesFree(t.TempDir()); err != nil || n < leastFiles {
+		t.Errorf("%d, %v", n, err)
 	}
 }
