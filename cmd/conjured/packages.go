@@ -77,9 +77,17 @@ func (b *box) wanted(ctx context.Context) ([]registry.Wanted, error) {
 		return b.wantedBy(ctx, now.Desired)
 	}
 	if now.Serving.ID == "" {
-		return nil, nil
+		return nil, notServing()
 	}
 	return b.wantedBy(ctx, now.Serving)
+}
+
+// notServing says that nobody knows yet what is asked for, nor in which image to build it.
+func notServing() error {
+	return &notice.Error{Notice: notice.Notice{
+		Code: "env-class-not-ready", Severity: notice.SeverityError, What: "the class is still being prepared",
+		Means: "nothing was changed in its packages", Do: "wait until conjured status says that it is open, then do the same again",
+	}}
 }
 
 // wantedBy is what a setup's folder asks for, base first.
@@ -136,6 +144,9 @@ func (b *box) readGitenvSpec(_ context.Context, env environments.Name, files []h
 			return environments.Spec{}, err
 		}
 		now := b.owner.Snapshot()
+		if now.Serving.ID == "" {
+			return environments.Spec{}, notServing()
+		}
 		img, err := b.records.image(now.Serving.Image)
 		if err != nil {
 			return environments.Spec{}, fmt.Errorf("cannot tell in which image to build: %w", err)
