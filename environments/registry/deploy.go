@@ -66,14 +66,7 @@ func (r *Registry) Deploy(ctx context.Context, ref string, sink progress.Sink) (
 	}
 	defer r.tell()
 	o := Outcome{Env: string(env), Did: Deployed}
-	if err := checkName(string(env)); err != nil {
-		return o.failed(err)
-	}
-	spec, err := r.specFor(ctx, env)
-	if err != nil {
-		return o.failed(err)
-	}
-	building, err := r.building.take(ctx)
+	spec, building, err := r.begin(ctx, env)
 	if err != nil {
 		return o.failed(err)
 	}
@@ -82,6 +75,18 @@ func (r *Registry) Deploy(ctx context.Context, ref string, sink progress.Sink) (
 		return o, err
 	}
 	return r.revive(ctx, env, o)
+}
+
+// begin gives the spec of env and takes the turn for building, until done is called.
+func (r *Registry) begin(ctx context.Context, env environments.Name) (spec environments.Spec, done func(), err error) {
+	if err := checkName(string(env)); err != nil {
+		return spec, nil, err
+	}
+	if spec, err = r.specFor(ctx, env); err != nil {
+		return spec, nil, err
+	}
+	done, err = r.building.take(ctx)
+	return spec, done, err
 }
 
 // deploy builds one tag of spec's environment; "" is the newest manifest. Call it in the

@@ -45,35 +45,70 @@ func (r *Registry) GC(ctx context.Context, dry bool) (Cleared, error) {
 		return Cleared{}, err
 	}
 	defer building()
-	done, err := r.changing.take(ctx)
+	roots, err := r.roots(ctx, dry)
 	if err != nil {
 		return Cleared{}, err
 	}
-	defer done()
-	roots := environments.Roots{IDs: r.c.Store.Exported(), Dry: dry}
-	if !dry {
-		roots.Stop = r.lessonBegan()
-	}
-	roots.Manifests, roots.Known = r.deployable(ctx)
-	swept, err := r.c.Store.Collect(ctx, roots)
-	out := Cleared{Freed: swept.Freed}
-	did := Removed
-	if dry {
-		did = Removable
-	}
-	for _, g := range swept.Generations {
-		out.Outcomes = append(out.Outcomes, Outcome{Env: string(g.Env), Did: did, Generation: g.Number})
-	}
-	if err == nil && r.history != nil {
-		n, bytes, pastErr := r.history.DropAside(ctx, keptHistories, dry)
-		if err = pastErr; n > 0 {
-			out.Freed = append(out.Freed, environments.Freed{Kind: OldHistories, Count: n, Bytes: bytes})
-		}
+	out, err := r.collect(ctx, roots)
+	if err == nil {
+		err = r.dropHistories(ctx, dry, &out)
 	}
 	if errors.Is(err, environments.ErrStopped) {
 		out.Outcomes, err = append(out.Outcomes, later()), nil
 	}
 	return out, err
+}
+
+// roots gathers what has to stay.
+func (r *Registry) roots(ctx context.Context, dry bool) (environments.Roots, error) {
+	roots := environments.Roots{IDs: r.c.Store.Exported(), Dry: dry}
+	done, err := r.changing.take(ctx)
+	if err != nil {
+		return roots, err
+	}
+	defer done()
+	if !dry {
+		roots.Stop = r.lessonBegan()
+	}
+	roots.Manifests, roots.Known = r.deployable(ctx)
+	return roots, nil
+}
+
+// collect removes what roots do not keep. No label moves to a generation that goes; who
+// only looks keeps nobody from a rollback.
+func (r *Registry) collect(ctx context.Context, roots environments.Roots) (Cleared, error) {
+	did := Removable
+	if !roots.Dry {
+		did = Removed
+		done, err := r.changing.take(ctx)
+		if err != nil {
+			return Cleared{}, err
+		}
+		defer done()
+	}
+	swept, err := r.c.Store.Collect(ctx, roots)
+	out := Cleared{Freed: swept.Freed}
+	for _, g := range swept.Generations {
+		out.Outcomes = append(out.Outcomes, Outcome{Env: string(g.Env), Did: did, Generation: g.Number})
+	}
+	return out, err
+}
+
+// dropHistories removes old damaged histories.
+func (r *Registry) dropHistories(ctx context.Context, dry bool, out *Cleared) error {
+	done, err := r.changing.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if r.history == nil {
+		return nil
+	}
+	n, bytes, err := r.history.DropAside(ctx, keptHistories, dry)
+	if n > 0 {
+		out.Freed = append(out.Freed, environments.Freed{Kind: OldHistories, Count: n, Bytes: bytes})
+	}
+	return err
 }
 
 func (r *Registry) lesson() bool { return r.c.Busy != nil && r.c.Busy() }

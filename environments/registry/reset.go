@@ -12,14 +12,7 @@ import (
 func (r *Registry) Reset(ctx context.Context, env environments.Name, sink progress.Sink) (Outcome, error) {
 	defer r.tell()
 	o := Outcome{Env: string(env), Did: WasReset}
-	if err := checkName(string(env)); err != nil {
-		return o.failed(err)
-	}
-	spec, err := r.specFor(ctx, env)
-	if err != nil {
-		return o.failed(err)
-	}
-	building, err := r.building.take(ctx)
+	spec, building, err := r.begin(ctx, env)
 	if err != nil {
 		return o.failed(err)
 	}
