@@ -74,12 +74,15 @@ type seal struct{ sum, count atomic.Uint64 }
 
 func (s *seal) add(rel string, es []entry) {
 	h, sum, count := fnv.New64a(), uint64(0), uint64(0)
+	var text []byte
 	for _, e := range es {
 		if rel == "" && slices.Contains(ours, e.name) {
 			continue
 		}
+		text = append(append(append(text[:0], rel...), '/'), e.name...)
+		text = binary.LittleEndian.AppendUint64(append(text, 0, e.kind), e.inode)
 		h.Reset()
-		fmt.Fprint(h, rel, "/", e.name, "\x00", e.inode, e.kind)
+		_, _ = h.Write(text) // it never fails
 		sum += h.Sum64()
 		count++
 	}
