@@ -2,6 +2,7 @@ package layers_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -38,6 +39,12 @@ sed -i 's|/opt/conjured/lab|/opt/conjured/env/gen/base/7|' gen/base/7/bin/* gen/
 		if _, err := b.Seal(t.Context(), bad, progress.Discard); err == nil {
 			t.Errorf("sealed %q", path)
 		}
+	}
+	// Somebody rolls back while the files are copied.
+	moved := seal
+	moved.ID, moved.Still = "eight", func() (bool, error) { return false, nil }
+	if _, err := b.Seal(t.Context(), moved, progress.Discard); !errors.Is(err, layers.ErrMoved) {
+		t.Errorf("sealed what moved: %v", err)
 	}
 	img, err := e.Image(t.Context(), testRepository+":latest")
 	if err != nil || img.ID != id {

@@ -20,11 +20,19 @@ type Sealing struct {
 	Dir       string   // the environment tree on this machine
 	Paths     []string // relative to Dir: the directories and links that go into the image
 	ID        string   // of what lies there: another one when anything is another one
+
+	// Still tells, once everything was read, whether what lies there has ID: labels move
+	// at any time. nil: nothing moves.
+	Still func() (bool, error)
 }
+
+// ErrMoved says that what was to be sealed became something else while it was read.
+var ErrMoved = errors.New("the environments changed while they were copied")
 
 // Seal makes latest: system with the serving environment copied in, complete by
 // itself. Once it has passed its test, repository:latest names it and
-// repository:previous what latest was before. It gives the image's id.
+// repository:previous what latest was before. It gives the image's id. The error is
+// ErrMoved when s has to be asked for again.
 func (b *Builder) Seal(ctx context.Context, s Sealing, sink progress.Sink) (string, error) {
 	if err := b.acquire(ctx); err != nil {
 		return "", err
@@ -37,7 +45,11 @@ func (b *Builder) Seal(ctx context.Context, s Sealing, sink progress.Sink) (stri
 		return "", err
 	}
 	if err != nil || b.tested(key) != img.ID {
-		if err := b.buildLatest(ctx, s, step, sink); err != nil {
+		err := b.buildLatest(ctx, s, step, sink)
+		if moved := s.moved(); moved != nil {
+			return "", moved // whatever came of it is no fault, and nothing to be believed
+		}
+		if err != nil {
 			return "", err
 		}
 		if err := b.smoke(ctx, step, sink); err != nil {
@@ -55,6 +67,17 @@ func (b *Builder) Seal(ctx context.Context, s Sealing, sink progress.Sink) (stri
 	}
 	sink.Progress(progress.Event{Job: Job, Step: "latest is sealed", State: progress.Done})
 	return img.ID, nil
+}
+
+func (s Sealing) moved() error {
+	if s.Still == nil {
+		return nil
+	}
+	still, err := s.Still()
+	if err == nil && !still {
+		return ErrMoved
+	}
+	return err
 }
 
 // isGone tells whether there is nothing to lose of an image that could not be looked at.

@@ -256,17 +256,33 @@ func (b *box) seal(ctx context.Context, x appliance.Action, sink progress.Sink) 
 	if err := b.calm(ctx, b.settings.SealAfter); err != nil {
 		return nil, err
 	}
+	for {
+		id, err := b.sealOnce(ctx, img.Key, sink)
+		switch {
+		case errors.Is(err, layers.ErrMoved):
+			if err := b.calm(ctx, time.Second); err != nil { // somebody is choosing
+				return nil, err
+			}
+		case err != nil:
+			return nil, err
+		default:
+			return nil, writeFile(b.place.join("sealed"), []byte(x.Setup.SealKey()+" "+id), 0o600)
+		}
+	}
+}
+
+// sealOnce completes latest with what is in use now, and gives the id of that.
+func (b *box) sealOnce(ctx context.Context, system string, sink progress.Sink) (string, error) {
 	s, err := b.store.Sealed()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if _, err := b.images.Seal(ctx, layers.Sealing{SystemKey: img.Key, Dir: s.Root, Paths: s.Paths, ID: s.ID}, sink); err != nil {
-		return nil, err
+	still := func() (bool, error) {
+		now, err := b.store.Sealed()
+		return now.ID == s.ID, err
 	}
-	if now, err := b.store.Sealed(); err != nil || now.ID != s.ID {
-		return nil, errors.Join(err, errors.New("another generation came into use while the image was completed"))
-	}
-	return nil, writeFile(b.place.join("sealed"), []byte(x.Setup.SealKey()+" "+s.ID), 0o600)
+	_, err = b.images.Seal(ctx, layers.Sealing{SystemKey: system, Dir: s.Root, Paths: s.Paths, ID: s.ID, Still: still}, sink)
+	return s.ID, err
 }
 
 // sealedKey is what latest was completed for, "" when a label has moved since. What lies
