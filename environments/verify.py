@@ -15,6 +15,7 @@ import glob
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -368,10 +369,11 @@ def everything() -> None:
 
 def main() -> None:
     mode, rest = (sys.argv[2:] or ["all"])[0], sys.argv[3:]
-    if WAITED:
-        wait()
-    elif mode == "all":
-        everything()
+    if mode == "all":
+        try:
+            (wait if WAITED else everything)()
+        finally:
+            shutil.rmtree(ROOT, ignore_errors=True)
     elif mode == "imports":
         for name in rest:
             one_import(name)

@@ -16,12 +16,11 @@ type Cleared struct {
 	Freed    []environments.Freed
 }
 
-// OldHistories are histories that were damaged and are kept for somebody who knows git:
-// the newest two.
-const (
-	OldHistories  environments.Leftover = "old-histories"
-	keptHistories                       = 2
-)
+// OldHistories are histories that were damaged and are kept for somebody who knows git.
+const OldHistories environments.Leftover = "old-histories"
+
+// keptHistories is how many of them: the newest ones.
+const keptHistories = 2
 
 // keptTags is how many of the newest tags of each environment can be deployed without
 // network.
