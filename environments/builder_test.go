@@ -24,13 +24,18 @@ import (
 const uvVersion = "0.13.8"
 
 // hostRunner runs commands on this machine: the store is at the same path for them.
-type hostRunner struct{ runs, online int }
+type hostRunner struct {
+	mu           sync.Mutex
+	runs, online int
+}
 
 func (h *hostRunner) Run(ctx context.Context, c Command) (int, error) {
+	h.mu.Lock()
 	h.runs++
 	if c.Network {
 		h.online++
 	}
+	h.mu.Unlock()
 	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin"}, c.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Input, c.Output, c.Output

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -23,10 +24,15 @@ import (
 
 // dockerRunner runs commands in the class image, as the class does, but for the network:
 // that of this machine, where the fixtures are.
-type dockerRunner struct{ seen []Command }
+type dockerRunner struct {
+	mu   sync.Mutex
+	seen []Command
+}
 
 func (d *dockerRunner) Run(ctx context.Context, c Command) (int, error) {
+	d.mu.Lock()
 	d.seen = append(d.seen, c)
+	d.mu.Unlock()
 	args := []string{
 		"run", "--rm", "--init", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", c.User,
 		"--tmpfs", "/tmp:mode=1777,size=1g,exec", "--label", "conjured.test=build", "--entrypoint", c.Args[0],

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -23,10 +24,15 @@ import (
 )
 
 // onHost runs commands on this machine: the store is at the same path for them.
-type onHost struct{ runs int }
+type onHost struct {
+	mu   sync.Mutex
+	runs int
+}
 
 func (h *onHost) Run(ctx context.Context, c environments.Command) (int, error) {
+	h.mu.Lock()
 	h.runs++
+	h.mu.Unlock()
 	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin"}, c.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Input, c.Output, c.Output
