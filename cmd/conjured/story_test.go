@@ -234,6 +234,8 @@ func (l *lesson) newPackage(t *testing.T) {
 		got, err := l.amira.run(ctx, "import humanize; print(humanize.intcomma(1234567))")
 		return err == nil && strings.Contains(got, "1,234,567")
 	})
+	// Kernels have it a moment before all is written down.
+	l.class.eventually(time.Minute, "the change is done", func() bool { return l.class.settled(t) })
 	l.undisturbed(t)
 }
 
