@@ -212,7 +212,11 @@ func (w *world) achieve(x Action) {
 		maps.DeleteFunc(w.envs, func(k string, _ bool) bool {
 			return !slices.ContainsFunc(x.Keep, func(s Setup) bool { return s.EnvironmentKey() == k })
 		})
-		if !w.images[w.serving.Image] || !w.envs[w.serving.EnvironmentKey()] {
+		s := w.serving
+		if n := len(w.served); s.ID == "" && n > 0 {
+			s = w.served[n-1] // the hub died meanwhile: this is what comes back
+		}
+		if s.ID != "" && (!w.images[s.Image] || !w.envs[s.EnvironmentKey()]) {
 			w.problem("collects what serves")
 		}
 	}
