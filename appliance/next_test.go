@@ -133,6 +133,21 @@ func TestUselessSparesWhatIsNeeded(t *testing.T) {
 	})
 }
 
+// Other packages of the class itself do not wait for those of another kernel, also when
+// that one is needed afterwards as it is.
+func TestKernelsGiveWay(t *testing.T) {
+	old, wish := setup("r1", "i1", "e1"), setup("r1", "i1", "e2")
+	old.Kernels, wish.Kernels = "k1", "k1"
+	a := Actual{Serving: old, Observed: true, Images: map[string]bool{"i1": true}}
+	running := map[Kind]Action{Kernels: {Kind: Kernels, Setup: old}}
+	if got := useless(Desired{Setup: wish, Wish: 2}, a, running); len(got) != 1 || got[0] != Kernels {
+		t.Errorf("stopped for the class: %v", got)
+	}
+	if got := useless(Desired{Setup: old, Wish: 1}, a, running); len(got) != 0 {
+		t.Errorf("stopped without need: %v", got)
+	}
+}
+
 // The way of a first class, one state after the other.
 func TestNextStepByStep(t *testing.T) {
 	s := setup("r1", "i1", "e1")
